@@ -1,0 +1,166 @@
+"""The frozen spec of a run: what a recipe, a flag, the Python constructor and spec.json all say in the same words."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lowerbound.errors import InputError, nearest
+from lowerbound.model.likelihoods import LIKELIHOODS
+from lowerbound.model.networks import NETWORKS
+from lowerbound.model.posteriors import POSTERIORS
+from lowerbound.model.priors import PRIORS
+from lowerbound.objective import OBJECTIVES, SCHEDULES
+from lowerbound.registry import Registry
+
+FORMAT = 1
+PARTS: dict[str, Registry[Any]] = {
+    "encoder": NETWORKS,
+    "decoder": NETWORKS,
+    "posterior": POSTERIORS,
+    "prior": PRIORS,
+    "likelihood": LIKELIHOODS,
+    "objective": OBJECTIVES,
+    "schedule": SCHEDULES,
+}
+SPECIAL = {("decoder", "mirror"), ("likelihood", "auto"), ("encoder", "own"), ("decoder", "own")}
+"""Names that stand for a choice made from the other parts, or for a person's own module."""
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Part(BaseModel):
+    """A member of a registry by name, with its options beside the name."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    name: str
+
+    def options(self) -> dict[str, Any]:
+        """The options given, without the name."""
+        return dict(self.model_extra or {})
+
+
+class DataSpec(Frozen):
+    """Where the data come from and how they are split and binarised; the arguments of ``data.load``."""
+
+    source: str = "digits"
+    binarise: Literal["default", "none", "threshold", "fixed", "fresh"] = "default"
+    valid: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    test: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    seed: int = 0
+    kind: Literal["auto", "binary", "unit", "levels", "real", "count", "table"] = "auto"
+    array: str | None = None
+    labels: str | None = None
+
+
+class TrainingSpec(Frozen):
+    """How the loop runs. One epoch is one pass over the training split."""
+
+    epochs: Annotated[int, Field(ge=1)] = 50
+    batch: Annotated[int, Field(ge=1)] = 100
+    samples: Annotated[int, Field(ge=1)] = 1
+    optimiser: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    decay: Literal["constant", "cosine", "exponential"] = "constant"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip: Annotated[float, Field(gt=0)] | None = None
+    patience: Annotated[int, Field(ge=0)] = 0
+    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    device: str = "auto"
+    seed: int = 0
+
+
+class Spec(Frozen):
+    """Everything that decides a run, given the same machine and build."""
+
+    format: int = FORMAT
+    recipe: str = ""
+    about: str = ""
+    latent: Annotated[int, Field(ge=1)] = 10
+    encoder: Part = Part(name="mlp")
+    decoder: Part = Part(name="mirror")
+    posterior: Part = Part(name="normal")
+    prior: Part = Part(name="standard-normal")
+    likelihood: Part = Part(name="auto")
+    objective: Part = Part(name="elbo")
+    schedule: Part = Part(name="constant")
+    data: DataSpec = DataSpec()
+    training: TrainingSpec = TrainingSpec()
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], where: object = None) -> Spec:
+        """A spec from nested settings; *all* mistakes are reported at once, in one line."""
+        mistakes: list[str] = []
+        spec = None
+        try:
+            spec = cls(**settings)
+        except ValidationError as error:
+            mistakes = [_sentence(fault) for fault in error.errors()]
+        for kind, registry in PARTS.items():
+            part = settings.get(kind)
+            if isinstance(part, Mapping) and isinstance(part.get("name"), str) and (kind, part["name"]) not in SPECIAL:
+                options = {k: v for k, v in part.items() if k != "name"}
+                mistakes += [m.replace(registry.kind, kind, 1) for m in registry.mistakes(part["name"], options)]
+        if mistakes or spec is None:
+            raise InputError("; ".join(mistakes), where=where)
+        return spec
+
+    def json(self) -> dict[str, Any]:
+        """The spec as JSON-ready nested settings."""
+        return self.model_dump(mode="json")
+
+    def part(self, kind: str) -> dict[str, Any]:
+        """One part as {"name": ..., **options}, as the registries take it."""
+        part: Part = getattr(self, kind)
+        return {"name": part.name, **part.options()}
+
+
+def _sentence(fault: Any) -> str:
+    path = [str(part) for part in fault["loc"]]
+    key = ".".join(path)
+    if fault["type"] == "extra_forbidden":
+        holder: type[BaseModel] = {"data": DataSpec, "training": TrainingSpec}.get(path[0], Spec) if path[1:] else Spec
+        return f"{key}: no such setting; {nearest(path[-1], holder.model_fields)}"
+    message = fault["msg"][0].lower() + fault["msg"][1:]
+    return f"{key}: {message}, got {fault['input']!r}"
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings ``over`` laid on ``base``; a part with another name starts afresh.
+
+    >>> merge({"encoder": {"name": "mlp", "hidden": [500]}}, {"encoder": {"name": "residual"}})
+    {'encoder': {'name': 'residual'}}
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        if not (isinstance(value, Mapping) and isinstance(old, Mapping)):
+            merged[key] = value
+        elif "name" in value and value["name"] != old.get("name"):
+            merged[key] = dict(value)
+        else:
+            merged[key] = merge(old, value)
+    return merged
+
+
+def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings laid on the defaults, so that an option alone (``encoder.hidden``) keeps the default part's name."""
+    return merge(Spec().json(), settings)
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """A recipe file as nested settings, or an InputError that names the line."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("no such recipe file", where=path, mend="see: lowerbound list recipes") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read ({error})", where=path, mend="give a TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"is not valid TOML: {error}", where=path, mend="mend that line") from None
