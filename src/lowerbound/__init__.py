@@ -1,3 +1,63 @@
-"""lowerbound: the KL term of variational autoencoders, visible, verified and right."""
+"""lowerbound: the KL term of variational autoencoders, visible, verified and right.
+
+The pieces that stand alone: :func:`kl`, :func:`kl_normal`, :func:`elbo`, :func:`terms` on ``torch.distributions``
+objects; the estimator :class:`VAE`; :func:`load` for a run folder; :func:`check` for anyone's loss.
+Names are imported when they are first used, so that the command line starts without torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "InputError": "lowerbound.errors",
+    "LowerboundError": "lowerbound.errors",
+    "NonFiniteError": "lowerbound.errors",
+    "Estimate": "lowerbound.maths.units",
+    "DiagonalNormal": "lowerbound.maths.normal",
+    "FullNormal": "lowerbound.maths.normal",
+    "Rate": "lowerbound.maths.divergence",
+    "kl": "lowerbound.maths.divergence",
+    "kl_normal": "lowerbound.maths.divergence",
+    "pull": "lowerbound.maths.divergence",
+    "register_kl": "lowerbound.maths.divergence",
+    "Terms": "lowerbound.maths.terms",
+    "elbo": "lowerbound.maths.terms",
+    "terms": "lowerbound.maths.terms",
+    "Spec": "lowerbound.training.spec",
+    "load": "lowerbound.training.load",
+    "VAE": "lowerbound.doors.estimator",
+    "Verdict": "lowerbound.audit",
+    "assert_elbo": "lowerbound.audit",
+    "check": "lowerbound.audit",
+    "check_log": "lowerbound.audit",
+    "watch": "lowerbound.audit",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from lowerbound.audit import Verdict, assert_elbo, check, check_log, watch
+    from lowerbound.doors.estimator import VAE
+    from lowerbound.errors import InputError, LowerboundError, NonFiniteError
+    from lowerbound.maths.divergence import Rate, kl, kl_normal, pull, register_kl
+    from lowerbound.maths.normal import DiagonalNormal, FullNormal
+    from lowerbound.maths.terms import Terms, elbo, terms
+    from lowerbound.maths.units import Estimate
+    from lowerbound.training.load import load
+    from lowerbound.training.spec import Spec
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lowerbound' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -128,6 +127,7 @@ class FreeBits(BetaElbo):
     *Shapes*: a ledger in, a scalar out. *Units and sign*: nats per example, lower is better; ``floor`` in nats per
     dimension. *Neutral setting*: ``floor=0``, ``beta=1``. *Source*: Kingma et al. 2016 (1606.04934), eq. 15.
 
+    >>> import torch
     >>> from lowerbound.objective.schedules import Constant
     >>> FreeBits(784, 2, Constant(), floor=0.5).penalty(torch.zeros(3, 2), 0.0)
     tensor(1.)
@@ -168,6 +168,7 @@ class Capacity(Objective):
     *Shapes*: a ledger in, a scalar out. *Units and sign*: nats per example, lower is better; ``target`` in nats.
     *Neutral setting*: ``gamma=1``, ``target=0``. *Source*: Burgess et al. 2018 (1804.03599), eq. 8.
 
+    >>> import torch
     >>> from lowerbound.objective.schedules import Constant
     >>> Capacity(784, 2, Constant(), gamma=10.0, target=5.0).penalty(torch.ones(3, 2), 0.0)
     tensor(30.)

@@ -1,0 +1,90 @@
+"""The ledger of an epoch: float64 sums of every term, read by progress bar, metrics and alarms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lowerbound.errors import NonFiniteError
+from lowerbound.maths.terms import Terms
+from lowerbound.maths.units import mean_samples
+
+
+@dataclass
+class Ledger:
+    """Sums over the examples seen in an epoch, each at the weights it was seen with.
+
+    *Shapes*: ``rate`` (latent,), the others scalars. *Units*: nats, summed over ``examples``.
+    """
+
+    distortion: Tensor
+    rate: Tensor
+    objective: Tensor
+    gradient_norm: Tensor
+    examples: int = 0
+    steps: int = 0
+
+    @classmethod
+    def empty(cls, width: int, device: torch.device) -> Ledger:
+        """No example yet; ``width`` is the last axis of the rate."""
+        zero = torch.zeros((), dtype=torch.float64, device=device)
+        return cls(zero, torch.zeros(width, dtype=torch.float64, device=device), zero.clone(), zero.clone())
+
+    def add(self, terms: Terms, objective: Tensor, gradient_norm: Tensor) -> None:
+        """Count one step of the model's player."""
+        n = terms.rate.shape[0]
+        self.distortion = self.distortion + mean_samples(terms.distortion.detach()).sum(dtype=torch.float64)
+        self.rate = self.rate + terms.rate.detach().sum(0, dtype=torch.float64)
+        self.objective = self.objective + n * objective.detach()
+        self.gradient_norm = self.gradient_norm + gradient_norm
+        self.examples += n
+        self.steps += 1
+
+    def row(self) -> dict[str, Any]:
+        """Averages an example so far, for the metrics."""
+        n = max(self.examples, 1)
+        distortion, per_dimension = self.distortion.item() / n, (self.rate / n).tolist()
+        rate = sum(per_dimension)
+        return {
+            "bound": -(distortion + rate),
+            "rate": rate,
+            "distortion": distortion,
+            "objective": self.objective.item() / n,
+            "gradient_norm": self.gradient_norm.item() / max(self.steps, 1),
+            "rate_per_dimension": per_dimension,
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The sums, for a checkpoint."""
+        return {
+            "distortion": self.distortion,
+            "rate": self.rate,
+            "objective": self.objective,
+            "gradient_norm": self.gradient_norm,
+        }
+
+
+def refuse_non_finite(terms: Terms, loss: Tensor, model: torch.nn.Module, rows: Tensor, step: int) -> None:
+    """Raise a NonFiniteError that names the term, the tensor, the step and the rows at fault."""
+    for term, value, axis in (("distortion", terms.distortion, 1), ("rate", terms.rate, 0)):
+        bad = ~torch.isfinite(value)
+        if bad.any():
+            at = bad.any(1 - axis).nonzero().flatten()
+            where = f"rows {_some(rows[at.cpu()].tolist())} of the training split"
+            if term == "rate":
+                where += f", latent dimensions {_some(bad.any(0).nonzero().flatten().tolist())}"
+            raise NonFiniteError(f"{term} is not finite at step {step}, {where}")
+    if not torch.isfinite(loss):
+        raise NonFiniteError(f"the objective is not finite at step {step}, though rate and distortion are")
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+            raise NonFiniteError(f"the gradient of {name} is not finite at step {step}, rows {_some(rows.tolist())}")
+    raise NonFiniteError(f"the gradient's norm is not finite at step {step}, rows {_some(rows.tolist())}")
+
+
+def _some(numbers: list[int]) -> str:
+    shown = ", ".join(str(i) for i in numbers[:5])
+    return shown if len(numbers) <= 5 else f"{shown}, ... ({len(numbers)} in all)"

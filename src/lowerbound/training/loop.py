@@ -1,0 +1,402 @@
+"""The one loop. It moves a list of players over batches, keeps the ledger, and knows nothing else about the model.
+
+Batch order is a function of (seed, epoch), noise of (seed, step): a run stopped anywhere and resumed is bitwise equal
+to one never stopped, on the same machine and build.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lowerbound import __version__
+from lowerbound.data import summary as summarise
+from lowerbound.data.dataset import Data, Summary
+from lowerbound.errors import InputError, Interrupted, NonFiniteError
+from lowerbound.maths.terms import Terms
+from lowerbound.maths.units import Estimate
+from lowerbound.model.assemble import assemble
+from lowerbound.model.autoencoder import Autoencoder
+from lowerbound.objective import OBJECTIVES, SCHEDULES, Objective, players
+from lowerbound.training.alarms import Alarm, Watcher, alarm
+from lowerbound.training.forecast import Forecast, collapse_forecast
+from lowerbound.training.ledger import Ledger, refuse_non_finite
+from lowerbound.training.measure import evaluating, measure
+from lowerbound.training.optimise import device_of, learning_rate, make_optimiser, restore, state_tensors
+from lowerbound.training.randomness import INITIAL, STEP, borrowed, order, reseed
+from lowerbound.training.run import Run
+from lowerbound.training.spec import Spec
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+
+
+class Watch:
+    """What a door may hear of a run; every method does nothing here."""
+
+    def on_start(self, words: list[str], epochs: int, steps: int) -> None:
+        """Sentences on likelihood, objective and forecast; epochs in all and steps an epoch."""
+
+    def on_step(self, step: int, ledger: Ledger) -> None:
+        """After every step; ``ledger.row()`` gives the running averages."""
+
+    def on_epoch(self, row: dict[str, Any]) -> None:
+        """The row just written to the metrics."""
+
+    def on_alarm(self, alarm: Alarm) -> None:
+        """An alarm, when it is first raised."""
+
+
+def build(spec: Spec, data_summary: Summary, encoder: Any = None, decoder: Any = None) -> Autoencoder:
+    """The model of a spec, initialised from its seed; ``encoder`` and ``decoder`` may be a person's own modules."""
+    with borrowed(torch.device("cpu")):
+        reseed(torch.device("cpu"), INITIAL, spec.training.seed)
+        return assemble(
+            data_summary,
+            latent=spec.latent,
+            encoder=encoder if encoder is not None else spec.part("encoder"),
+            decoder=decoder if decoder is not None else spec.part("decoder"),
+            posterior=spec.part("posterior"),
+            prior=spec.part("prior"),
+            likelihood=spec.part("likelihood"),
+        )
+
+
+def objective_of(spec: Spec, data_summary: Summary) -> Objective:
+    """The objective of a spec, with its schedule."""
+    schedule, part = spec.part("schedule"), spec.part("objective")
+    s = SCHEDULES.build(schedule.pop("name"), **schedule)
+    return OBJECTIVES.build(part.pop("name"), data_summary.parts, spec.latent, s, **part)
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What bitwise equality depends on beside the spec."""
+    return {
+        "lowerbound": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def train(
+    spec: Spec,
+    data: Data,
+    path: str | os.PathLike[str],
+    *,
+    model: Autoencoder | None = None,
+    watch: Watch | None = None,
+    stop: Callable[[], int | None] = lambda: None,
+    due: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Train the spec's model on ``data`` into the new folder ``path``.
+
+    Args:
+        model: a model to train instead of building the spec's.
+        stop: the number of a signal that asks to stop, or None; asked at every step.
+        due: whether it is time for a checkpoint; asked at every step. One is always written at the end.
+
+    Raises:
+        InputError: the folder exists, or the parts do not fit the data.
+        NonFiniteError: a term or gradient became infinite or undefined; the run keeps its last good weights.
+        Interrupted: ``stop`` asked; a checkpoint was written.
+    """
+    run = Run(path)
+    run.refuse_existing()
+    device = device_of(spec.training.device)
+    training = Training(spec, data, run, model, watch or Watch(), stop, due, device)
+    run.create(spec, data.record, environment(device), __version__)
+    with run.lock(), borrowed(device):
+        training.begin()
+        training.go()
+    return run
+
+
+def resume(
+    path: str | os.PathLike[str],
+    data: Data,
+    *,
+    model: Autoencoder | None = None,
+    watch: Watch | None = None,
+    stop: Callable[[], int | None] = lambda: None,
+    due: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Go on with a stopped run; a finished one is returned as it is. Arguments as in :func:`train`."""
+    run = Run(path)
+    spec = run.spec()
+    refuse_other_data(run, data)
+    device = device_of(spec.training.device)
+    with run.lock(), borrowed(device):
+        training = Training(spec, data, run, model, watch or Watch(), stop, due, device)
+        if training.recall():
+            training.go()
+    return run
+
+
+def refuse_other_data(run: Run, data: Data) -> None:
+    """An InputError if ``data`` is not what the run was trained on."""
+    expected, given = run.record().get("sha256"), data.record.get("sha256")
+    if expected != given:
+        what = f"its data differ from those of {run.path} (SHA-256 {str(given)[:12]} instead of {str(expected)[:12]})"
+        raise InputError(what, where=data.name, mend="give the data that the run was trained on")
+
+
+class Training:
+    """The state of a run in progress; everything that a checkpoint holds is an attribute here."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        data: Data,
+        run: Run,
+        model: Autoencoder | None,
+        watch: Watch,
+        stop: Callable[[], int | None],
+        due: Callable[[], bool],
+        device: torch.device,
+    ) -> None:
+        self.spec, self.data, self.run, self.watch, self.stop, self.due = spec, data, run, watch, stop, due
+        self.device, self.dtype = device, DTYPES[spec.training.precision]
+        self.summary = summarise(data)
+        self.model = (model or build(spec, self.summary)).to(device, self.dtype)
+        self.objective = objective_of(spec, self.summary)
+        self.players = players(self.model, self.objective, spec.training.samples)
+        self.optimisers = [make_optimiser(player.parameters, spec.training) for player in self.players]
+        self.n = len(data.splits["train"])
+        self.steps = math.ceil(self.n / spec.training.batch)
+        self.epoch, self.position, self.step = 0, 0, 0
+        self.rows: list[dict[str, Any]] = []
+        self.best: dict[str, Tensor] | None = None
+        self.ledger = self._empty_ledger()
+        self.forecast = self._forecast()
+        self.watcher = self._watcher()
+        self.metrics_length = 0
+
+    def _empty_ledger(self) -> Ledger:
+        return Ledger.empty(self.spec.latent if self._factorised else 1, self.device)
+
+    @property
+    def _factorised(self) -> bool:
+        return bool(getattr(self.model.posterior, "factorised", True) and getattr(self.model.prior, "factorised", True))
+
+    def _forecast(self) -> Forecast:
+        beta = self.objective.weights(self.objective.schedule.ends).beta
+        return collapse_forecast(self.data, self.summary, self.model.likelihood, beta=beta, latent=self.spec.latent)
+
+    def _watcher(self) -> Watcher:
+        deviation = self.model.likelihood.sigma()
+        known = deviation is not None and not getattr(self.model.likelihood, "fixed", False)
+        scale = float(self.summary.std.double().square().sum().div(self.summary.parts).sqrt())
+        ends = self.objective.schedule.ends
+        return Watcher(
+            self.spec.training.epochs,
+            ends,
+            self.spec.latent,
+            self._factorised,
+            self._baseline(),
+            scale if known else None,
+        )
+
+    def _baseline(self) -> float | None:
+        """The bound of a decoder that ignores z and emits the marginals of the data, on up to 2,000 held-out rows."""
+        split = "valid" if len(self.data.splits["valid"]) else "train"
+        rows = torch.arange(min(len(self.data.splits[split]), 2000))
+        x = self.data.batch(split, rows).to(self.device, self.dtype)
+        out = self.model.likelihood.output_bias(self.summary).to(x)
+        with evaluating(self.model):
+            log_prob = self.model.likelihood.log_prob(out.expand(1, len(x), *out.shape), x)
+        baseline = Estimate.of(log_prob.flatten()).value
+        return baseline if math.isfinite(baseline) else None
+
+    def begin(self) -> None:
+        """Announce a new run and raise what is known before the first step."""
+        self.watch.on_start(self.words(), self.spec.training.epochs, self.steps)
+        self._raise(self.watcher.before(self.forecast))
+
+    def words(self) -> list[str]:
+        """What the run is, in sentences: likelihood and why, objective and effective beta, collapse forecast."""
+        return [*self.model.words(self.summary), self.objective.words(), self.forecast.words()]
+
+    def go(self) -> None:
+        """Train to the end, or to the first reason to stop."""
+        self.model.train()
+        while self.epoch < self.spec.training.epochs and not self._patience_is_over():
+            self._epoch()
+        self.finish()
+
+    def _epoch(self) -> None:
+        rows = order(self.spec.training.seed, self.epoch, self.n)
+        size = self.spec.training.batch
+        while self.position < self.steps:
+            signal = self.stop()
+            if signal is not None:
+                self.checkpoint()
+                raise Interrupted(signal, self.run.path)
+            self._step(rows[self.position * size : (self.position + 1) * size])
+            if self.due():
+                self.checkpoint()
+        self._close_epoch()
+
+    def _step(self, rows: Tensor) -> None:
+        time = self.epoch + self.position / self.steps
+        reseed(self.device, STEP, self.spec.training.seed, self.step)
+        x = self._batch(rows)
+        for player, optimiser in zip(self.players, self.optimisers, strict=True):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.training.precision == "bfloat16"):
+                loss, terms = player.loss(x, time)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = self._gradient_norm(player.parameters)
+            if not math.isfinite(loss.item() + norm.item()):
+                self._non_finite(terms, loss, rows)
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(self.spec.training, time)
+            optimiser.step()
+            self.ledger.add(terms, loss, norm)
+        self.position += 1
+        self.step += 1
+        self.watch.on_step(self.step, self.ledger)
+
+    def _batch(self, rows: Tensor) -> Tensor:
+        return self.data.batch("train", rows).to(self.device, self.dtype)
+
+    def _gradient_norm(self, parameters: list[torch.nn.Parameter]) -> Tensor:
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+        if self.spec.training.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.spec.training.clip, norm, foreach=True)
+        return norm
+
+    def _non_finite(self, terms: Terms, loss: Tensor, rows: Tensor) -> None:
+        """Keep the last good weights, raise the alarm, stop."""
+        try:
+            refuse_non_finite(terms, loss, self.model, rows, self.step)
+        except NonFiniteError as error:
+            self._raise([alarm("non-finite", self.epoch + 1, str(error), "failure")])
+            self._seal()
+            raise
+
+    def _close_epoch(self) -> None:
+        self.epoch, self.position = self.epoch + 1, 0
+        row = self._row()
+        self.rows.append(row)
+        if row["best"]:
+            self.best = self._copy()
+        row["alarms"] = [a.name for a in self._raise(self.watcher.after(self.rows))]
+        self.metrics_length = self.run.append_metrics(row)
+        self.ledger = self._empty_ledger()
+        self.watch.on_epoch(row)
+
+    def _row(self) -> dict[str, Any]:
+        valid = self._validate()
+        deviation = self.model.likelihood.sigma()
+        weights = self.objective.weights(self.epoch)
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "beta": weights.k / weights.r,
+            "effective_beta": weights.beta,
+            "learning_rate": learning_rate(self.spec.training, self.epoch),
+            "train": self.ledger.row(),
+            "valid": valid,
+            "best": self._is_best(valid),
+            "sigma": None
+            if deviation is None
+            else float(deviation.detach().double().square().sum().div(deviation.numel()).sqrt()),
+        }
+
+    def _validate(self) -> dict[str, Any] | None:
+        if not len(self.data.splits["valid"]):
+            return None
+        row = measure(self.model, self.data, "valid", seed=self.spec.training.seed).row()
+        return row if all(math.isfinite(row[key]) for key in ("bound", "rate", "distortion")) else None
+
+    def _is_best(self, valid: dict[str, Any] | None) -> bool:
+        """Whether this is the best validation bound so far; closed while the warm-up lasts."""
+        if valid is None or self.epoch < self.objective.schedule.ends:
+            return False
+        return all(valid["bound"] > row["valid"]["bound"] for row in self.rows if row["best"])
+
+    def _patience_is_over(self) -> bool:
+        patience = self.spec.training.patience
+        best = max((row["epoch"] for row in self.rows if row["best"]), default=None)
+        return bool(patience) and best is not None and self.epoch - best >= patience
+
+    def _copy(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+
+    def _raise(self, new: list[Alarm]) -> list[Alarm]:
+        self.watcher.raised.update({a.name: a for a in new})
+        if new:
+            self._write_alarms()
+        for a in new:
+            self.watch.on_alarm(a)
+        return new
+
+    def _write_alarms(self) -> None:
+        self.run.write_json("alarms.json", [a.json() for a in self.watcher.raised.values()])
+
+    def checkpoint(self) -> None:
+        """Write all that the run needs to go on bitwise equal."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in (self.best or {}).items()}
+        tensors |= {f"ledger.{k}": v for k, v in self.ledger.tensors().items()}
+        for player, optimiser in zip(self.players, self.optimisers, strict=True):
+            tensors |= state_tensors(optimiser, f"optimiser.{player.name}")
+        state = {
+            "epoch": self.epoch,
+            "position": self.position,
+            "step": self.step,
+            "examples": self.ledger.examples,
+            "ledger_steps": self.ledger.steps,
+            "metrics_length": self.metrics_length,
+            "alarms": [a.json() for a in self.watcher.raised.values()],
+        }
+        self.run.write_checkpoint(self.step, tensors, state)
+
+    def recall(self) -> bool:
+        """Take up the newest checkpoint, or begin afresh where none was written; False if the run is finished."""
+        if not self.run.checkpoints():
+            self.run.truncate_metrics(0)
+            self.begin()
+            return True
+        tensors, state = self.run.read_checkpoint()
+        self.epoch, self.position, self.step = state["epoch"], state["position"], state["step"]
+        if self.epoch >= self.spec.training.epochs and (self.run.path / "manifest.json").exists():
+            return False
+        (self.run.path / "manifest.json").unlink(missing_ok=True)
+        self.metrics_length = state["metrics_length"]
+        self.run.truncate_metrics(self.metrics_length)
+        self.rows = self.run.metrics()
+        self.model.load_state_dict(_under(tensors, "model"))
+        self.best = _under(tensors, "best") or None
+        for player, optimiser in zip(self.players, self.optimisers, strict=True):
+            restore(optimiser, tensors, f"optimiser.{player.name}")
+        sums = {k: v.to(self.device) for k, v in _under(tensors, "ledger").items()}
+        self.ledger = Ledger(**sums, examples=state["examples"], steps=state["ledger_steps"])
+        self.watcher.raised = {a["name"]: Alarm(**a | {"cures": tuple(a["cures"])}) for a in state["alarms"]}
+        self.watch.on_start(self.words(), self.spec.training.epochs, self.steps)
+        return True
+
+    def finish(self) -> None:
+        """Write the last checkpoint, the best weights and the manifest."""
+        self.checkpoint()
+        self._seal()
+
+    def _seal(self) -> None:
+        self.run.truncate_metrics(self.metrics_length)
+        self.run.write_weights(self.best or self._copy())
+        self._write_alarms()
+        self.run.write_manifest()
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k[len(prefix) + 1 :]: v for k, v in tensors.items() if k.startswith(prefix + ".")}
