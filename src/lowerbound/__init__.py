@@ -37,7 +37,31 @@ _HOMES = {
     "watch": "lowerbound.audit",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = [
+    "__version__",
+    "InputError",
+    "LowerboundError",
+    "NonFiniteError",
+    "Estimate",
+    "DiagonalNormal",
+    "FullNormal",
+    "Rate",
+    "kl",
+    "kl_normal",
+    "pull",
+    "register_kl",
+    "Terms",
+    "elbo",
+    "terms",
+    "Spec",
+    "load",
+    "VAE",
+    "Verdict",
+    "assert_elbo",
+    "check",
+    "check_log",
+    "watch",
+]
 
 if TYPE_CHECKING:
     from lowerbound.audit import Verdict, assert_elbo, check, check_log, watch

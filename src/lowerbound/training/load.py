@@ -14,8 +14,8 @@ from lowerbound import data as data_floor
 from lowerbound.data.dataset import Column, Data, Summary
 from lowerbound.errors import InputError
 from lowerbound.model.autoencoder import Autoencoder
-from lowerbound.training.loop import build, refuse_other_data
 from lowerbound.training.run import Run
+from lowerbound.training.setup import build, refuse_other_data
 from lowerbound.training.spec import Spec
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -17,74 +16,24 @@ from torch import Tensor
 
 from lowerbound import __version__
 from lowerbound.data import summary as summarise
-from lowerbound.data.dataset import Data, Summary
-from lowerbound.errors import InputError, Interrupted, NonFiniteError
+from lowerbound.data.dataset import Data
+from lowerbound.errors import Interrupted, NonFiniteError
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import Estimate
-from lowerbound.model.assemble import assemble
 from lowerbound.model.autoencoder import Autoencoder
-from lowerbound.objective import OBJECTIVES, SCHEDULES, Objective, players
+from lowerbound.objective import players
 from lowerbound.training.alarms import Alarm, Watcher, alarm
 from lowerbound.training.forecast import Forecast, collapse_forecast
 from lowerbound.training.ledger import Ledger, refuse_non_finite
 from lowerbound.training.measure import evaluating, measure
 from lowerbound.training.optimise import device_of, learning_rate, make_optimiser, restore, state_tensors
-from lowerbound.training.randomness import INITIAL, STEP, borrowed, order, reseed
+from lowerbound.training.randomness import STEP, borrowed, order, reseed
 from lowerbound.training.run import Run
+from lowerbound.training.setup import build, environment, objective_of, refuse_other_data
 from lowerbound.training.spec import Spec
+from lowerbound.training.watch import Watch
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
-
-
-class Watch:
-    """What a door may hear of a run; every method does nothing here."""
-
-    def on_start(self, words: list[str], epochs: int, steps: int) -> None:
-        """Sentences on likelihood, objective and forecast; epochs in all and steps an epoch."""
-
-    def on_step(self, step: int, ledger: Ledger) -> None:
-        """After every step; ``ledger.row()`` gives the running averages."""
-
-    def on_epoch(self, row: dict[str, Any]) -> None:
-        """The row just written to the metrics."""
-
-    def on_alarm(self, alarm: Alarm) -> None:
-        """An alarm, when it is first raised."""
-
-
-def build(spec: Spec, data_summary: Summary, encoder: Any = None, decoder: Any = None) -> Autoencoder:
-    """The model of a spec, initialised from its seed; ``encoder`` and ``decoder`` may be a person's own modules."""
-    with borrowed(torch.device("cpu")):
-        reseed(torch.device("cpu"), INITIAL, spec.training.seed)
-        return assemble(
-            data_summary,
-            latent=spec.latent,
-            encoder=encoder if encoder is not None else spec.part("encoder"),
-            decoder=decoder if decoder is not None else spec.part("decoder"),
-            posterior=spec.part("posterior"),
-            prior=spec.part("prior"),
-            likelihood=spec.part("likelihood"),
-        )
-
-
-def objective_of(spec: Spec, data_summary: Summary) -> Objective:
-    """The objective of a spec, with its schedule."""
-    schedule, part = spec.part("schedule"), spec.part("objective")
-    s = SCHEDULES.build(schedule.pop("name"), **schedule)
-    return OBJECTIVES.build(part.pop("name"), data_summary.parts, spec.latent, s, **part)
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """What bitwise equality depends on beside the spec."""
-    return {
-        "lowerbound": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "device": str(device),
-        "threads": torch.get_num_threads(),
-    }
 
 
 def train(
@@ -139,14 +88,6 @@ def resume(
         if training.recall():
             training.go()
     return run
-
-
-def refuse_other_data(run: Run, data: Data) -> None:
-    """An InputError if ``data`` is not what the run was trained on."""
-    expected, given = run.record().get("sha256"), data.record.get("sha256")
-    if expected != given:
-        what = f"its data differ from those of {run.path} (SHA-256 {str(given)[:12]} instead of {str(expected)[:12]})"
-        raise InputError(what, where=data.name, mend="give the data that the run was trained on")
 
 
 class Training:

@@ -1,0 +1,61 @@
+"""From a spec to its model and objective, and what else a run depends on."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import torch
+
+from lowerbound import __version__
+from lowerbound.data.dataset import Data, Summary
+from lowerbound.errors import InputError
+from lowerbound.model.assemble import assemble
+from lowerbound.model.autoencoder import Autoencoder
+from lowerbound.objective import OBJECTIVES, SCHEDULES, Objective
+from lowerbound.training.randomness import INITIAL, borrowed, reseed
+from lowerbound.training.run import Run
+from lowerbound.training.spec import Spec
+
+
+def build(spec: Spec, data_summary: Summary, encoder: Any = None, decoder: Any = None) -> Autoencoder:
+    """The model of a spec, initialised from its seed; ``encoder`` and ``decoder`` may be a person's own modules."""
+    with borrowed(torch.device("cpu")):
+        reseed(torch.device("cpu"), INITIAL, spec.training.seed)
+        return assemble(
+            data_summary,
+            latent=spec.latent,
+            encoder=encoder if encoder is not None else spec.part("encoder"),
+            decoder=decoder if decoder is not None else spec.part("decoder"),
+            posterior=spec.part("posterior"),
+            prior=spec.part("prior"),
+            likelihood=spec.part("likelihood"),
+        )
+
+
+def objective_of(spec: Spec, data_summary: Summary) -> Objective:
+    """The objective of a spec, with its schedule."""
+    schedule, part = spec.part("schedule"), spec.part("objective")
+    s = SCHEDULES.build(schedule.pop("name"), **schedule)
+    return OBJECTIVES.build(part.pop("name"), data_summary.parts, spec.latent, s, **part)
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What bitwise equality depends on beside the spec."""
+    return {
+        "lowerbound": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def refuse_other_data(run: Run, data: Data) -> None:
+    """An InputError if ``data`` is not what the run was trained on."""
+    expected, given = run.record().get("sha256"), data.record.get("sha256")
+    if expected != given:
+        what = f"its data differ from those of {run.path} (SHA-256 {str(given)[:12]} instead of {str(expected)[:12]})"
+        raise InputError(what, where=data.name, mend="give the data that the run was trained on")
