@@ -45,10 +45,14 @@ class Summary:
 
 @dataclass(frozen=True)
 class Split:
-    """``x`` (n, *shape): a float32 tensor, or a memory-mapped array where it does not fit; ``labels`` (n,) or None."""
+    """``x`` (n, *shape): a float32 tensor, or ``Rows`` read on demand where it does not fit; ``labels`` (n,) or None.
+
+    ``rows`` (n,) are the positions of the examples in the source: a drawn split is not in the order of its source.
+    """
 
     x: Any
     labels: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -83,7 +87,7 @@ class Data:
         was drawn once, from the published seed.
         """
         x = self.splits[split].x
-        taken = x[rows] if isinstance(x, Tensor) else torch.from_numpy(np.asarray(x[rows.numpy()], np.float32))
+        taken = x[rows] if isinstance(x, Tensor) else torch.from_numpy(x[rows.cpu().numpy()])
         if split == "train" and self.binarisation == "fresh":
             return torch.bernoulli(taken)
         return taken

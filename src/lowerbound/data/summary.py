@@ -1,0 +1,52 @@
+"""What a model may know of the data before training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from lowerbound.data.dataset import Data, Summary
+from lowerbound.data.scan import blocks
+
+
+def moments(x: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each value over the examples, NaN left out, in float64; two passes."""
+    count, total = _sums(x, 0.0)
+    mean = total / np.maximum(count, 1)
+    _, squares = _sums(x, mean, 2)
+    return mean, np.sqrt(squares / np.maximum(count, 1))
+
+
+def _sums(x: Any, centre: Any, power: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    count, total = np.zeros(x.shape[1:]), np.zeros(x.shape[1:])
+    for _, block in blocks(x):
+        gap = block.astype(np.float64) - centre
+        count += (~np.isnan(gap)).sum(0)
+        total += np.nansum(gap**power, 0)
+    return count, total
+
+
+def summary(data: Data) -> Summary:
+    """Kind, shape, columns, and mean and deviation of each value over the training split.
+
+    *Shapes*: ``mean`` and ``std`` (*data.shape), float32. Of binary data the deviation is sqrt(p (1 - p)), also where
+    fresh draws are made from grey values p.
+
+    >>> from lowerbound.data import from_array
+    >>> data = from_array([[0.0, 5.0], [1.0, 5.0], [4.0, 5.0]], valid=0, test=0)
+    >>> summary(data).mean
+    tensor([1.6667, 5.0000])
+    """
+    mean, std = moments(data.splits["train"].x)
+    if data.kind == "binary":
+        std = np.sqrt(mean * (1 - mean))
+    return Summary(
+        data.kind,
+        data.shape,
+        torch.from_numpy(mean).float(),
+        torch.from_numpy(std).float(),
+        data.levels,
+        data.columns,
+    )
