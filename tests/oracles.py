@@ -18,6 +18,7 @@ from mpmath import mp, mpf
 from torch import Tensor
 
 DIGITS = 120
+UNDERFLOW = 1e-300
 Number = float | mpf
 
 
@@ -28,11 +29,11 @@ def numbers(a: Tensor | Iterable[float] | float) -> list[mpf]:
 
 
 def relative(value: Number, exact: mpf) -> float:
-    """|value - exact| / |exact|; 0 where both are 0, inf where only the value is not a number."""
+    """|value - exact| / |exact|; 0 where both are 0 or have underflowed, inf where only the value is not a number."""
     if mpmath.isinf(exact) or mpmath.isnan(mpf(value)):
         return 0.0 if mpf(value) == exact else math.inf
-    if exact == 0:
-        return 0.0 if value == 0 else math.inf
+    if abs(exact) < UNDERFLOW:
+        return 0.0 if abs(value) < 2 * UNDERFLOW else math.inf
     with mp.workdps(DIGITS):
         return float(abs((mpf(value) - exact) / exact))
 
