@@ -1,0 +1,73 @@
+"""Random numbers drawn inside a loss: counted, seeded, or replaced by designed ones, so that probes see expectations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+NORMAL = ("aten::randn", "aten::normal", "aten::randn_like", "aten::normal_")
+
+
+def _is_normal(func: Any) -> bool:
+    name = func._schema.name
+    return name in NORMAL or name.startswith(("aten::randn.", "aten::normal."))
+
+
+class NoiseCounter(TorchDispatchMode):
+    """Counts the normal draws made while it is open."""
+
+    draws = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Count and pass on."""
+        self.draws += _is_normal(func)
+        return func(*args, **(kwargs or {}))
+
+
+class DesignedNoise(TorchDispatchMode):
+    """Replaces every standard normal draw by one number (or, given a sequence, by one number per draw)."""
+
+    def __init__(self, node: float) -> None:
+        super().__init__()
+        self.node = node
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Rescale the draw: mean + std * node."""
+        result = func(*args, **(kwargs or {}))
+        if not _is_normal(func):
+            return result
+        name, overload = func._schema.name, func._overloadname
+        if name.startswith("aten::randn"):
+            return torch.full_like(result, self.node)
+        if name == "aten::normal_":
+            mean, std = (*args[1:], 0.0, 1.0)[:2] if len(args) > 1 else (0.0, 1.0)
+            return args[0].fill_(mean + std * self.node)
+        mean = args[0] if args else 0.0
+        std = args[1] if len(args) > 1 else (kwargs or {}).get("std", 1.0)
+        if "float_float" in overload:
+            return torch.full_like(result, float(mean) + float(std) * self.node)
+        return torch.zeros_like(result) + mean + std * self.node
+
+
+def normal_nodes(n: int = 6) -> list[tuple[float, float]]:
+    """Gauss-Hermite nodes and weights of N(0, 1): exact for polynomials of degree 2 n - 1."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(n)
+    return [(float(a), float(w)) for a, w in zip(nodes, weights / weights.sum(), strict=True)]
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Fix torch's and numpy's global generators, and put them back."""
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        torch.set_rng_state(torch_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
