@@ -8,23 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from lowerbound.data.dataset import Column, Data, Split
+from lowerbound.data.dataset import Data, Split
 from lowerbound.data.draws import DRAW_SEED, order
 from lowerbound.data.kinds import Meaning, meaning
 from lowerbound.data.options import Options
 from lowerbound.data.raw import ALL, Raw
 from lowerbound.data.rows import Rows, Step
 from lowerbound.data.scan import Facts, facts, fingerprint
+from lowerbound.data.summary import moments
+from lowerbound.data.table import SCALES
 from lowerbound.errors import InputError
 
 SPLITS = ("train", "valid", "test")
 EXACT = 2**24
 """Whole numbers up to here are exact in float32."""
 
+LARGEST = 1e30
+"""Values up to here can still be squared and summed in float64 and kept in float32."""
+
 
 def build(raw: Raw, options: Options) -> Data:
     """The data set of ``raw`` under ``options``."""
-    raw = replace(raw, x={name: layout(x, raw.name) for name, x in raw.x.items()})
+    raw = replace(raw, x={name: layout(x, raw.source) for name, x in raw.x.items()})
     seen = examine(raw, options)
     sense = meant(raw, seen, options)
     sense, binarisation = binarised(raw, sense, options)
@@ -32,7 +37,7 @@ def build(raw: Raw, options: Options) -> Data:
     step: Step = "none" if binarisation == "fresh" else binarisation  # type: ignore[assignment]
     splits = {name: part(raw, name, index[name], sense, binarisation, step, options.limit) for name in SPLITS}
     shape = tuple(int(n) for n in next(iter(raw.x.values())).shape[1:])
-    notes = (*raw.notes, *remarks(raw, seen, splits))
+    notes = (*raw.notes, *remarks(sense, seen, splits["train"]))
     columns = raw.columns if sense.kind == "table" else ()
     data = Data(raw.name, sense.kind, shape, splits, {}, sense.levels, columns, binarisation, raw.label_names, notes)
     return replace(data, record=record(raw, data, sense, options))
@@ -54,16 +59,19 @@ def examine(raw: Raw, options: Options) -> Facts:
     """The facts of all values, or the one line that says why they cannot be used."""
     shapes = {tuple(x.shape[1:]) for x in raw.x.values()}
     if len(shapes) > 1:
-        raise InputError(f"its splits differ in shape: {sorted(shapes)}", where=raw.name, mend="give them one shape")
+        raise InputError(f"its splits differ in shape: {sorted(shapes)}", where=raw.source, mend="give them one shape")
     enough(raw, options)
-    table = bool(raw.columns) or options.kind == "table"
+    table = wanted(raw, options).startswith("table")
     seen = facts(raw.x.values(), missing=table)
     if seen.bad:
         mend = "remove it" if table else "remove it, or give a table (kind table), where a missing cell is left out"
-        raise InputError(f"holds {seen.bad}", where=raw.name, mend=mend)
+        raise InputError(f"holds {seen.bad}", where=raw.source, mend=mend)
+    if max(-seen.low, seen.high) > LARGEST and seen.low <= seen.high:
+        what = f"holds values up to {max(-seen.low, seen.high):g}, too large for float32"
+        raise InputError(what, where=raw.source, mend="scale them down")
     if seen.low >= seen.high and options.like is None:
         value = f"every value is {seen.low:g}" if seen.low == seen.high else "every cell is missing"
-        raise InputError(f"is constant: {value}", where=raw.name, mend="there is nothing to learn; check the file")
+        raise InputError(f"is constant: {value}", where=raw.source, mend="there is nothing to learn; check the file")
     return seen
 
 
@@ -72,27 +80,32 @@ def enough(raw: Raw, options: Options) -> None:
     for name, x in raw.x.items():
         if len(x) == 0:
             named = "" if name == ALL else f" in its split {name}"
-            raise InputError(f"holds 0 samples{named}", where=raw.name, mend="give at least two examples")
+            raise InputError(f"holds 0 samples{named}", where=raw.source, mend="give at least two examples")
     held = (options.valid > 0 and "valid" not in raw.x) + (options.test > 0 and "test" not in raw.x)
     n, least = len(raw.x.get(ALL, raw.x.get("train", ()))), 2 + held
     if n < least and options.like is None:
         what = f"holds only {n} sample{'s' if n > 1 else ''}"
-        raise InputError(what, where=raw.name, mend=f"give at least {least} examples for these splits")
+        raise InputError(what, where=raw.source, mend=f"give at least {least} examples for these splits")
+
+
+def wanted(raw: Raw, options: Options) -> str:
+    """The kind that is asked for: by the run that ``like`` records, by the person, or by the source."""
+    like = options.like
+    if like is None:
+        return options.kind if options.kind != "auto" else raw.kind
+    if like["binarisation"] != "none":
+        return "auto"
+    return f"levels:{like['levels']}" if like["levels"] else str(like["kind"])
 
 
 def meant(raw: Raw, seen: Facts, options: Options) -> Meaning:
-    """What the values mean: as asked, as the run that ``like`` records had it, as the source knows, or as guessed."""
+    """What the values mean: as asked, or as guessed."""
     first = next(iter(raw.x.values()))
     if options.like is not None:
-        like = options.like
-        same_shape(first.shape[1:], like, raw.name)
-        wanted = f"levels:{like['levels']}" if like["levels"] else like["kind"]
-        wanted = "auto" if like["binarisation"] != "none" else wanted
-        return meaning(first.dtype, first.ndim, seen, wanted, raw.name)
-    if options.kind != "auto":
-        return meaning(first.dtype, first.ndim, seen, options.kind, raw.name)
-    sense = meaning(first.dtype, first.ndim, seen, raw.kind, raw.name)
-    return replace(sense, why=raw.why or sense.why)
+        same_shape(first.shape[1:], options.like, raw.source)
+    sense = meaning(first.dtype, first.ndim, seen, wanted(raw, options), raw.source)
+    own = options.like is None and options.kind == "auto" and raw.why
+    return replace(sense, why=raw.why) if own else sense
 
 
 def same_shape(shape: tuple[int, ...], like: Mapping[str, Any], where: object) -> None:
@@ -116,11 +129,11 @@ def binarised(raw: Raw, sense: Meaning, options: Options) -> tuple[Meaning, str]
         raise InputError(what, where="binarise", mend="leave it out, or say kind levels or unit if they are grey")
     top = sense.divisor * max(1, sense.levels - 1)
     words = {
-        "threshold": "above half of the range",
-        "fixed": f"drawn once with the published seed {DRAW_SEED}",
-        "fresh": f"drawn anew at each use in training; valid and test drawn once with the seed {DRAW_SEED}",
+        "threshold": "1 above half of the range",
+        "fixed": f"1 or 0, drawn once with the published seed {DRAW_SEED}",
+        "fresh": f"1 or 0, drawn anew at each use in training; valid and test drawn once with the seed {DRAW_SEED}",
     }
-    return Meaning("binary", f"binary, because grey values are binarised: 1 if {words[chosen]}", 0, top), chosen
+    return Meaning("binary", f"binary, because grey values are binarised: {words[chosen]}", 0, top), chosen
 
 
 def divided(raw: Raw, options: Options) -> dict[str, tuple[str, np.ndarray]]:
@@ -162,13 +175,18 @@ def part(
     return Split(view.tensor() if whole <= limit else view, labels, rows)
 
 
-def remarks(raw: Raw, seen: Facts, splits: Mapping[str, Split]) -> list[str]:
+def remarks(sense: Meaning, seen: Facts, train: Split) -> list[str]:
     """Sentences a person should read of data that can be used."""
     notes = []
     if seen.whole and max(-seen.low, seen.high) > EXACT:
         notes.append("whole numbers above 16,777,216 are rounded: values are kept in float32")
-    if isinstance(splits["train"].x, Rows):
+    if isinstance(train.x, Rows):
         notes.append("larger than the limit of memory: rows are read from the file when they are needed")
+    if sense.kind == "real" and train.x.ndim == 2:
+        spread = moments(train.x)[1]
+        ratio = spread.max() / spread[spread > 0].min(initial=spread.max()) if spread.max() > 0 else 1.0
+        if ratio > SCALES:
+            notes.append(f"deviations of its columns differ {ratio:,.0f}-fold: kind table gives each its own variance")
     return notes
 
 
@@ -181,7 +199,7 @@ def record(raw: Raw, data: Data, sense: Meaning, options: Options) -> dict[str, 
     return {
         "name": raw.name,
         "source": raw.source,
-        "sha256": fingerprint(raw.x, [asdict(c) for c in raw.columns] if raw.columns else None),
+        "sha256": identity(raw),
         "kind": data.kind,
         "kind_why": sense.why,
         "levels": data.levels,
@@ -197,6 +215,9 @@ def record(raw: Raw, data: Data, sense: Meaning, options: Options) -> dict[str, 
     }
 
 
-def columns_of(like: Mapping[str, Any]) -> tuple[Column, ...]:
-    """The columns that a record keeps."""
-    return tuple(Column(c["name"], c["kind"], tuple(c["levels"])) for c in like["columns"])
+def identity(raw: Raw) -> str:
+    """The fingerprint of the source's arrays; a named set must be the published one, to the bit."""
+    found = fingerprint(raw.x, [asdict(column) for column in raw.columns] if raw.columns else None)
+    if raw.published and found != raw.published:
+        raise InputError("is not the published data: its hash differs", where=raw.source, mend="fetch its files again")
+    return found

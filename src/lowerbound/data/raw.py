@@ -19,7 +19,8 @@ class Raw:
     """Arrays (n, ...) by the splits that the source itself names, or under "all".
 
     ``kind`` and ``why`` are set only where the source itself knows the meaning ("levels:17"); ``columns`` only for
-    tables, whose array then holds float64 cells: codes for categories, NaN for missing ones.
+    tables, whose array then holds float64 cells: codes for categories, NaN for missing ones. ``published``
+    is the fingerprint that the arrays of a named set must have. Faults name ``source``.
     """
 
     name: str
@@ -31,4 +32,5 @@ class Raw:
     why: str = ""
     columns: tuple[Column, ...] = ()
     binarise: str = "none"
+    published: str = ""
     notes: tuple[str, ...] = ()

@@ -39,9 +39,9 @@ class Rows:
         return (len(self.index), *self.array.shape[1:])
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of all rows in float32."""
-        return 4 * int(np.prod(self.shape, dtype=np.int64))
+    def ndim(self) -> int:
+        """Number of axes, as of an array."""
+        return self.array.ndim
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         wanted = np.atleast_1d(self.index[np.asarray(rows) if not isinstance(rows, slice) else rows])

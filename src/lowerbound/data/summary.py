@@ -12,9 +12,13 @@ from lowerbound.data.scan import blocks
 
 
 def moments(x: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each value over the examples, NaN left out, in float64; two passes."""
-    count, total = _sums(x, 0.0)
-    mean = total / np.maximum(count, 1)
+    """Mean and standard deviation of each value over the examples, NaN left out, in float64; two passes.
+
+    Differences from the first example are averaged: a constant has exactly that mean, and a deviation of exactly 0.
+    """
+    origin = np.nan_to_num(np.asarray(x[0:1][0], np.float64))
+    count, total = _sums(x, origin)
+    mean = origin + total / np.maximum(count, 1)
     _, squares = _sums(x, mean, 2)
     return mean, np.sqrt(squares / np.maximum(count, 1))
 

@@ -29,8 +29,8 @@ def read(path: Path) -> np.ndarray:
         return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
 
 
-def header(file: IO[bytes], size: int, where: object) -> tuple[np.dtype, tuple[int, ...], bool]:
-    """Type, shape and order from an open .npy of ``size`` bytes."""
+def header(file: IO[bytes], size: int, where: object, words: bool = False) -> tuple[np.dtype, tuple[int, ...], bool]:
+    """Type, shape and order from an open .npy of ``size`` bytes; fixed-width ``words`` only where they are wanted."""
     start = file.read(8)
     if not start.startswith(MAGIC):
         raise InputError("is not a .npy file (wrong first bytes)", where=show(where), mend=SAVE)
@@ -43,7 +43,7 @@ def header(file: IO[bytes], size: int, where: object) -> tuple[np.dtype, tuple[i
     file.seek(8)
     parse: Any = np.lib.format.read_array_header_1_0 if width == 2 else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = parse(file, max_header_size=HEADER)
-    return plain_type(dtype, where), shape, fortran
+    return dtype if words and dtype.kind == "U" else plain_type(dtype, where), shape, fortran
 
 
 def plain_type(dtype: np.dtype, where: object) -> np.dtype:

@@ -27,7 +27,7 @@ def keys(path: Path) -> list[str]:
         return sorted(_members(archive, path))
 
 
-def arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+def arrays(path: Path, names: Sequence[str], words: bool = False) -> dict[str, np.ndarray]:
     """The arrays ``names`` of an .npz; only these are unpacked."""
     path = plain_file(path)
     with guarded(path, "an .npz file", SAVE), zipfile.ZipFile(path) as archive:
@@ -35,7 +35,7 @@ def arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         for name in names:
             if name not in members:
                 raise InputError(f"holds no array {name!r}", where=show(path), mend=nearest(name, members))
-        return {name: _array(archive, members[name], f"{show(path)}[{name}]") for name in names}
+        return {name: _array(archive, members[name], f"{show(path)}[{name}]", words) for name in names}
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
@@ -48,14 +48,14 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
     return names
 
 
-def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> np.ndarray:
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, words: bool) -> np.ndarray:
     size, packed = info.file_size, max(1, info.compress_size)
     if size > packed * INFLATE or (size > SMALL and size > packed * BOMB):
         what = f"would unpack {packed:,} bytes to {size:,}"
         raise InputError(what, where=where, mend="save it as an uncompressed .npy if it is genuine")
     fits(size, where)
     with guarded(where, "an array", SAVE), archive.open(info) as stream:
-        dtype, shape, fortran = npy.header(stream, size, where)
+        dtype, shape, fortran = npy.header(stream, size, where, words)
         npy.held(size - stream.tell(), dtype, shape, where)
         flat = np.frombuffer(stream.read(size), dtype)
         return flat.reshape(shape, order="F" if fortran else "C")
