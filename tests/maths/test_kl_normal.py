@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-import oracles
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import oracles
 from lowerbound.maths.divergence import kl, kl_normal, phi, pull
 from lowerbound.maths.normal import DiagonalNormal
 

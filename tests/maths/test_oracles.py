@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import mpmath
-import oracles
 import pytest
 import torch
 from mpmath import mpf
+
+import oracles
 
 
 def log_normal(m: float, l: float):

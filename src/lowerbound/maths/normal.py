@@ -14,12 +14,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 
+from lowerbound.maths.phi import times
+from lowerbound.maths.units import at_least_float32, sum_latent
+
 LOG_2PI = math.log(2 * math.pi)
 
 
 def log_normal(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """log N(z; mean, exp(log_variance)) per dimension, nats; all three broadcast."""
-    return -0.5 * (LOG_2PI + log_variance + (z - mean).square() * torch.exp(-log_variance))
+    """log N(z; mean, exp(log_variance)) per dimension, nats; all three broadcast; half precision is raised first."""
+    z, mean, log_variance = (at_least_float32(a) for a in (z, mean, log_variance))
+    return -0.5 * (LOG_2PI + log_variance + times(z - mean, torch.exp(-0.5 * log_variance)).square())
 
 
 class DiagonalNormal(Distribution):
@@ -64,10 +68,10 @@ class DiagonalNormal(Distribution):
         return self.transform(torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return log_normal(value, self.loc, self.log_variance).sum(-1)
+        return sum_latent(log_normal(value, self.loc, self.log_variance))
 
     def entropy(self) -> Tensor:
-        return 0.5 * (1 + LOG_2PI + self.log_variance).sum(-1)
+        return 0.5 * sum_latent(1 + LOG_2PI + at_least_float32(self.log_variance))
 
 
 class FullNormal(MultivariateNormal):

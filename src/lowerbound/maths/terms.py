@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from lowerbound.errors import InputError
-from lowerbound.maths.divergence import Kind, kl
-from lowerbound.maths.units import at_least_float32, log_mean_exp, mean_samples, sum_latent
+from lowerbound.maths.divergence import Kind, kl, log_ratio_at
+from lowerbound.maths.units import at_least_float32, log_mean_exp, mean_samples, sum_latent, sum_parts
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,13 @@ def terms(log_likelihood: Tensor, q: Distribution, p: Distribution, z: Tensor | 
         raise InputError(what, where="terms", mend="sum it over pixels to (batch,) or (samples, batch)")
     distortion = -at_least_float32(log_likelihood).reshape(-1, log_likelihood.shape[-1])
     rate = kl(q, p, z=z)
+    if rate.value.dim() != 2 or len(rate.value) != distortion.shape[1]:
+        what = f"KL(q || p) has shape {tuple(rate.value.shape)} for {distortion.shape[1]} examples"
+        raise InputError(what, where="terms", mend="give q the batch shape (batch,) or (batch, latent)")
     if z is None:
         return Terms(distortion, rate.value, rate.kind)
-    log_ratio = at_least_float32(q.log_prob(z)) - at_least_float32(p.log_prob(z))
-    log_ratio = sum_latent(log_ratio) if log_ratio.dim() == 3 else log_ratio
-    return Terms(distortion, rate.value, rate.kind, -distortion - log_ratio)
+    ratio = log_ratio_at(q, p, z)
+    return Terms(distortion, rate.value, rate.kind, -distortion - sum_parts(ratio, ratio.dim() - 2))
 
 
 def elbo(log_likelihood: Tensor, q: Distribution, p: Distribution) -> Tensor:

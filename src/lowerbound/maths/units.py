@@ -89,6 +89,7 @@ class Estimate:
         a = per_example.double()
         n = a.numel()
         spread = a.std().item() / math.sqrt(n) if n > 1 else math.inf
+        spread = math.inf if a.isinf().any() and not a.isnan().any() else spread
         return cls(mean_examples(a).item(), spread, unit, n)
 
     def json(self) -> dict[str, Any]:
