@@ -1,0 +1,6 @@
+"""Networks: from the data's shape to features, and from a latent vector to the parameters of a likelihood."""
+
+from lowerbound.model.networks.base import ACTIVATIONS, NETWORKS, Network
+from lowerbound.model.networks.mlp import MLP
+
+__all__ = ["ACTIVATIONS", "MLP", "NETWORKS", "Network"]

@@ -1,0 +1,49 @@
+"""Fully connected layers."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from torch import Tensor, nn
+
+from lowerbound.model.networks.base import NETWORKS, Activation, Network, Widths, activation_of, initialised
+
+
+@NETWORKS.register("mlp")
+class MLP(Network):
+    r"""Fully connected layers of the widths ``hidden``, an activation after each.
+
+    .. math:: h_i = a(W_i h_{i-1} + b_i)
+
+    *Shapes*: (batch, \*inputs) -> (batch, \*outputs), or flat features (batch, hidden[-1]) where ``outputs`` is None.
+    *Units and sign*: none; any real numbers. *Neutral setting*: ``hidden=()`` is a linear map.
+    *Source*: Kingma & Welling 2014 (1312.6114), appendix C, with ``hidden=(500,)`` and ``activation="tanh"``.
+
+    >>> MLP((1, 8, 8), None, hidden=(500, 200)).features
+    200
+    """
+
+    def __init__(
+        self,
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...] | None,
+        *,
+        hidden: Widths = (500,),
+        activation: Activation = "relu",
+    ) -> None:
+        super().__init__(inputs, outputs)
+        widths = [math.prod(inputs), *hidden]
+        layers: list[nn.Module] = []
+        for i, o in itertools.pairwise(widths):
+            layers += [initialised(nn.Linear(i, o), activation), activation_of(activation)]
+        self.features = widths[-1]
+        if outputs is not None:
+            last = initialised(nn.Linear(widths[-1], math.prod(outputs)), None)
+            self.bias = last.bias
+            layers.append(last)
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.layers(x.flatten(1))
+        return h if self.outputs is None else h.reshape(-1, *self.outputs)
