@@ -59,7 +59,7 @@ def weighted_phi(log_a: Tensor, log_b: Tensor, h: Tensor | None = None) -> Tenso
 
 
 def log_ratio(x: Tensor, y: Tensor, difference: Tensor | None = None) -> Tensor:
-    """log(x / y) of positive numbers, without loss where they nearly agree; ``difference`` is x - y where known better."""
+    """log(x / y) of positive numbers, without loss where they nearly agree; ``difference`` is x - y if known better."""
     gap = x - y if difference is None else difference
     near = gap.abs() < 0.5 * y
     ratio = torch.where(near, gap, 0.0) / torch.where(near, y, 1.0)
