@@ -1,0 +1,133 @@
+"""The command line. ``main`` is the only place where an error becomes a line and an exit code.
+
+====  ==========================================================
+code  meaning
+====  ==========================================================
+0     done
+1     the machine failed (disk full, out of memory), or a bug
+2     wrong input: one line says what, where and how to mend it
+3     training met a number that is not finite
+130   stopped by SIGINT, a checkpoint was written
+143   stopped by SIGTERM, a checkpoint was written
+====  ==========================================================
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from lowerbound import __version__
+from lowerbound.doors import output
+from lowerbound.errors import InputError, Interrupted, NonFiniteError
+
+INPUT, NON_FINITE, MACHINE = 2, 3, 1
+
+app = typer.Typer(
+    name="lowerbound",
+    no_args_is_help=False,
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        output.show(f"lowerbound {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="First steps:  [bold]lowerbound train digits[/]   then   [bold]lowerbound explain runs/digits-1[/]"
+)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=version)
+    ] = False,
+) -> None:
+    """Train, evaluate and explain variational autoencoders: the KL term visible, verified and right.
+
+    All figures are nats per example unless they say otherwise. Wrong input is answered with one line and exit code 2.
+    """
+    if context.invoked_subcommand is None:
+        output.show(context.get_help())
+
+
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "train": ("train", "Train", "lowerbound train digits --epochs 3 --seed 0 --out runs/first"),
+}
+"""Command -> (module, panel, examples)."""
+
+
+def mount() -> None:
+    """Add every command to the app."""
+    for name, (module, panel, examples) in COMMANDS.items():
+        function: Callable[..., Any] = getattr(importlib.import_module(f"lowerbound.doors.{module}"), name)
+        app.command(name, help=flowing(function), epilog=examples_of(examples), rich_help_panel=panel)(function)
+
+
+def flowing(function: Callable[..., Any]) -> str:
+    """The docstring of a command with the lines of each paragraph joined: the terminal breaks them where it must."""
+    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def examples_of(lines: str) -> str:
+    """Examples, one a line."""
+    return "\n\n".join(["[bold]Examples[/]", *(f"  [cyan]{line.strip()}[/]" for line in lines.splitlines())])
+
+
+mount()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        code = typer.main.get_command(app).main(args=argv, prog_name="lowerbound", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except BrokenPipeError:
+        sys.stderr.close()
+        return MACHINE
+    except Exception as error:
+        found = line_of(error)
+        if found is None:
+            raise
+        code, line = found
+        output.remark(f"lowerbound: {' '.join(line.split())}")
+        return code
+
+
+def line_of(error: Exception) -> tuple[int, str] | None:
+    """The exit code and the line of an error that is not a bug."""
+    if isinstance(error, InputError):
+        return INPUT, str(error)
+    if isinstance(error, Interrupted):
+        return 128 + error.signal, str(error)
+    if isinstance(error, NonFiniteError):
+        return NON_FINITE, f"{error}; lower the learning rate (--lr) or clip gradients (-s training.clip=100)"
+    if hasattr(error, "format_message"):
+        return INPUT, usage(error)
+    if isinstance(error, typer.Abort):
+        return 130, "stopped"
+    if type(error).__name__ == "OutOfMemoryError":
+        return MACHINE, "the device is out of memory; use a smaller --batch, or --device cpu"
+    if isinstance(error, OSError):
+        return MACHINE, f"{error.filename or 'the system'}: {error.strerror or error}; mend that and try again"
+    return None
+
+
+def usage(error: Any) -> str:
+    """A usage error of the command line as one sentence with the way to help."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "lowerbound"
+    message = error.format_message().rstrip(".")
+    return f"{message[:1].lower()}{message[1:]}; see: {command} --help"

@@ -1,0 +1,58 @@
+"""Recipes: short commented TOML files that choose the parts, and which of them suits a data set."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from lowerbound.errors import InputError, nearest
+
+FOLDER = Path(__file__).parent.parent / "recipes"
+SUITED = {"digits": "digits", "mnist": "mnist", "fashion-mnist": "mnist", "binarized-mnist": "mnist", "frey": "frey"}
+"""Named data set -> the recipe used when none is asked for."""
+TABLES = (".csv", ".tsv", ".parquet", ".pq")
+PLAIN = "plain"
+
+
+def names() -> list[str]:
+    """Every recipe that comes with the library."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def abouts() -> dict[str, str]:
+    """Name -> the sentence that a recipe says about itself."""
+    return {name: str(tomllib.loads(path_of(name).read_text(encoding="utf-8")).get("about", "")) for name in names()}
+
+
+def path_of(recipe: str) -> Path:
+    """The file of a recipe: one of ours by name, or a person's own by its path."""
+    if recipe.endswith(".toml") or "/" in recipe:
+        return Path(recipe)
+    if recipe not in names():
+        mend = f"{nearest(recipe, names())}; or give a file: my-recipe.toml"
+        raise InputError(f"unknown recipe {recipe!r}", where="--recipe", mend=mend)
+    return FOLDER / f"{recipe}.toml"
+
+
+def suited(source: str) -> str:
+    """The recipe for a data set when none is asked for.
+
+    >>> suited("digits"), suited("people.csv"), suited("x.npy")
+    ('digits', 'table', 'plain')
+    """
+    if source in SUITED:
+        return SUITED[source]
+    if source.lower().removesuffix(".gz").endswith(TABLES):
+        return "table"
+    return "convolutional" if Path(source).is_dir() else PLAIN
+
+
+def settings_of(recipe: str) -> dict[str, Any]:
+    """The settings of a recipe with its name, checked on their own, so that a mistake is laid at its door."""
+    from lowerbound.training.spec import Spec, complete, read_toml
+
+    path = path_of(recipe)
+    settings = read_toml(path)
+    Spec.of(complete(settings), where=path)
+    return {"recipe": recipe, **settings}

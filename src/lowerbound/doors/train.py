@@ -1,0 +1,244 @@
+"""``lowerbound train``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lowerbound.doors import options, output, settings
+from lowerbound.doors.signals import Clock, Stop
+from lowerbound.errors import InputError, Interrupted
+
+if TYPE_CHECKING:
+    from lowerbound.training.run import Run
+
+MODEL, TRAINING, DATA, RUN = "Model and objective", "Training", "Data", "Run"
+
+
+def text(flag: str, help_: str, metavar: str, panel: str) -> Any:
+    """A flag that is read as text: its mistakes are reported together with all others."""
+    return typer.Option(flag, help=help_, metavar=metavar, rich_help_panel=panel)
+
+
+def train(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="Data set by name (digits, mnist, ...), a file (.npy .npz .csv .parquet idx) or a folder of images; "
+            "digits if left out.",
+            metavar="SOURCE",
+            autocompletion=options.complete_source,
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            help="Recipe by name (see: lowerbound list recipes) or a TOML file; by default one that suits the data.",
+            metavar="NAME",
+            autocompletion=options.complete_recipe,
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    latent: Annotated[str | None, text("--latent", "Latent dimensions.", "N", MODEL)] = None,
+    beta: Annotated[str | None, text("--beta", "Weight of the rate in the objective.", "X", MODEL)] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-s",
+            "--set",
+            help="Any option of any part, as part.option=value (see: lowerbound list parts). May be repeated.",
+            metavar="PART.OPTION=VALUE",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    epochs: Annotated[str | None, text("--epochs", "Passes over the training split.", "N", TRAINING)] = None,
+    batch: Annotated[str | None, text("--batch", "Examples a step.", "N", TRAINING)] = None,
+    lr: Annotated[str | None, text("--lr", "Learning rate.", "X", TRAINING)] = None,
+    seed: Annotated[str | None, text("--seed", "Seed of weights, batch order and noise.", "N", TRAINING)] = None,
+    device: Annotated[str | None, text("--device", "auto, cpu or cuda.", "NAME", TRAINING)] = None,
+    precision: Annotated[str | None, text("--precision", "float32, bfloat16 or float64.", "NAME", TRAINING)] = None,
+    threads: options.Threads = None,
+    data_dir: options.DataDir = None,
+    binarise: Annotated[
+        str | None, text("--binarise", "default, none, threshold, fixed or fresh.", "HOW", DATA)
+    ] = None,
+    kind: Annotated[
+        str | None, text("--kind", "What a value is: auto, binary, unit, levels, real, count or table.", "KIND", DATA)
+    ] = None,
+    array: Annotated[str | None, text("--array", "Which array of an .npz file.", "NAME", DATA)] = None,
+    labels: Annotated[str | None, text("--labels", "Column of a table to use as labels only.", "NAME", DATA)] = None,
+    valid: Annotated[str | None, text("--valid", "Share held out to choose the checkpoint.", "X", DATA)] = None,
+    test: Annotated[str | None, text("--test", "Share held out to the very end.", "X", DATA)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="New folder of the run (default: the next free runs/NAME-1).",
+            metavar="DIR",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            help="Go on with a stopped run, bitwise as if never stopped.",
+            metavar="RUN",
+            rich_help_panel=RUN,
+            autocompletion=options.complete_run,
+        ),
+    ] = None,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Write no report.html at the end.", rich_help_panel=RUN)
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train a variational autoencoder and write a report.
+
+    Prints what is optimised and how strongly the KL really counts, then a bar with the bound and its two
+    terms in nats; raises alarms with cause and cures; keeps the weights with the best held-out bound. Ctrl-C writes a
+    checkpoint first.
+    """
+    flags = {
+        "--latent": latent, "--beta": beta, "--epochs": epochs, "--batch": batch, "--lr": lr, "--seed": seed,
+        "--device": device, "--precision": precision, "--binarise": binarise, "--kind": kind, "--array": array,
+        "--labels": labels, "--valid": valid, "--test": test,
+    }  # fmt: skip
+    options.existing_folder(data_dir, "--data-dir")
+    if resume is not None:
+        refuse_settings(source, recipe, out, flags, sets)
+        run = go_on(resume, data_dir, threads)
+    else:
+        run = begin(source, recipe, flags, sets or [], out, data_dir, threads)
+    report = None if no_report else write_report(run, data_dir)
+    conclude(run, report, as_json)
+
+
+def begin(
+    source: str | None,
+    recipe: str | None,
+    flags: dict[str, str | None],
+    sets: list[str],
+    out: Path | None,
+    data_dir: Path | None,
+    threads: int | None,
+) -> Run:
+    """A new run: everything is checked before anything is written."""
+    if out is not None:
+        options.writable(out, "--out")
+    spec = settings.spec_of(source, recipe, flags, sets)
+    from lowerbound import data as data_floor
+    from lowerbound.training import loop
+    from lowerbound.training.run import Run
+
+    path = out or next_free(spec.data.source)
+    Run(path).refuse_existing()
+    options.use_threads(threads)
+    choices = spec.data.model_dump()
+    data = data_floor.load(choices.pop("source"), data_dir=data_dir, **choices)
+    output.remark(f"data {data.name}: {described(data)}; recipe {spec.recipe}; run folder {path}")
+    return watched(path, lambda **hooks: loop.train(spec, data, path, **hooks))
+
+
+def go_on(path: Path, data_dir: Path | None, threads: int | None) -> Run:
+    """A stopped run, taken up where its newest checkpoint left it."""
+    from lowerbound import data as data_floor
+    from lowerbound.training import loop
+    from lowerbound.training.run import Run
+
+    header = Run(path).header()
+    spec = Run(path).spec()
+    options.use_threads(threads or header.get("environment", {}).get("threads"))
+    if Run(path).record().get("source") == "memory":
+        mend = "resume it in Python: training.loop.resume(run, data)"
+        raise InputError("was trained on an array in memory, which a run folder does not keep", where=path, mend=mend)
+    choices = spec.data.model_dump()
+    data = data_floor.load(choices.pop("source"), data_dir=data_dir, **choices)
+    return watched(path, lambda **hooks: loop.resume(path, data, **hooks))
+
+
+def watched(path: Path, job: Any) -> Run:
+    """Do the job with a progress bar, a clock for checkpoints and an ear for signals."""
+    from lowerbound.doors.progress import watch_for
+
+    watch = watch_for(path)
+    with Stop() as stop:
+        try:
+            run: Run = job(watch=watch, stop=stop, due=Clock())
+        finally:
+            watch.close()
+    if stop.number is not None:
+        raise Interrupted(stop.number, path)
+    return run
+
+
+def refuse_settings(
+    source: str | None, recipe: str | None, out: Path | None, flags: dict[str, str | None], sets: list[str] | None
+) -> None:
+    """A resumed run keeps its own settings: others are refused rather than ignored."""
+    given = [flag for flag, value in flags.items() if value is not None]
+    given += [name for name, value in (("SOURCE", source), ("--recipe", recipe), ("--out", out)) if value is not None]
+    given += ["-s"] if sets else []
+    if given:
+        raise InputError("a resumed run keeps its own settings", where="--resume", mend=f"leave out {', '.join(given)}")
+
+
+def next_free(source: str) -> Path:
+    """The first of runs/NAME-1, runs/NAME-2, ... that does not exist."""
+    name = Path(source.rstrip("/")).name.split(".")[0] or "run"
+    number = 1
+    while (path := Path("runs") / f"{name}-{number}").exists():
+        number += 1
+    return options.writable(path, "--out")
+
+
+def described(data: Any) -> str:
+    """A data set in one phrase."""
+    shape = " x ".join(map(str, data.shape))
+    counts = ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
+    drawn = "" if data.binarisation == "none" else f", binarised: {data.binarisation}"
+    return f"{counts} examples of {shape} ({data.kind}{drawn})"
+
+
+def write_report(run: Run, data_dir: Path | None) -> Path | None:
+    """The report of a finished run."""
+    from lowerbound.doors.read import make_report
+
+    output.remark("writing the report ...")
+    return make_report(run.path, data_dir)
+
+
+def conclude(run: Run, report: Path | None, as_json: bool) -> None:
+    """Say what came out: the best held-out bound, or the last one, and where everything lies."""
+    rows = run.metrics()
+    row = next((row for row in reversed(rows) if row["best"]), rows[-1])
+    held_out = row["valid"] or row["train"]
+    split = "valid" if row["valid"] else "train"
+    found = {
+        "run": run.path,
+        "report": report,
+        "epoch": row["epoch"],
+        "split": split,
+        "unit": "nats per example",
+        "bound": held_out["bound"],
+        "bound_stderr": held_out.get("bound_stderr"),
+        "rate": held_out["rate"],
+        "distortion": held_out["distortion"],
+        "active_dimensions": held_out.get("active_dimensions"),
+        "alarms": [alarm["name"] for alarm in run.alarms()],
+    }
+    if as_json:
+        output.show_json(found)
+        return
+    bound = output.estimate(held_out["bound"], held_out.get("bound_stderr"), "nats per example")
+    rows_ = [
+        ("bound", f"{bound} ({split} split, epoch {row['epoch']}; higher is better)"),
+        ("rate", f"{held_out['rate']:.2f} nats: what the latents say about x"),
+        ("distortion", f"{held_out['distortion']:.2f} nats: what remains unsaid"),
+        ("alarms", ", ".join(found["alarms"]) or "none"),
+        ("run", run.path),
+    ]
+    output.show_columns([*rows_, *([("report", report)] if report else [])])
