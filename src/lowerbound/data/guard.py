@@ -20,6 +20,9 @@ LIMIT = 2 * GIB
 LARGEST = 8 * GIB
 """Bytes that a packed file (gz, npz, a folder of pictures) may unpack to."""
 
+LONG = 400
+"""Characters of a path that are shown."""
+
 INFLATE = 1100
 """No deflate stream grows more than 1032 times: a header that asks for more is a lie, known before reading."""
 
@@ -33,8 +36,9 @@ FAULTS = {
 
 
 def show(path: object) -> str:
-    """A path as text that can always be printed."""
-    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    """A path as text that can always be printed, cut in the middle if it is very long."""
+    text = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if len(text) <= LONG else f"{text[: LONG // 2]}...{text[-LONG // 2 :]}"
 
 
 def status(path: str | PathLike[str]) -> os.stat_result:

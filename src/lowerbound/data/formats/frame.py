@@ -24,7 +24,10 @@ def read(x: Any, where: str) -> dict[str, np.ndarray]:
         raise InputError("holds no columns", where=where, mend="give at least one column")
     if len({str(name) for name in names}) < len(names):
         raise InputError("has two columns of one name", where=where, mend="give each column its own name")
-    return {str(name): cells(np.asarray(x[name]), str(name), where) for name in names}
+    out = {str(name): cells(np.asarray(x[name]), str(name), where) for name in names}
+    if len({len(column) for column in out.values()}) > 1:
+        raise InputError("its columns differ in length", where=where, mend="give every column as many cells")
+    return out
 
 
 def cells(column: np.ndarray, name: str, where: str) -> np.ndarray:

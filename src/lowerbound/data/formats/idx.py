@@ -32,7 +32,7 @@ def read(path: Path) -> np.ndarray:
     with guarded(path, "an idx file", MEND), gzip.open(path) if packed else path.open("rb") as stream:
         try:
             return parse(stream, most, path)  # type: ignore[arg-type]
-        except (EOFError, zlib.error) as error:
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError("is cut short or damaged", where=show(path), mend=MEND) from error
 
 

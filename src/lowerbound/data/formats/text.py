@@ -35,7 +35,7 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], int]:
     with guarded(path, "a table", mend), gzip.open(path) if packed else path.open("rb") as stream:
         try:
             return parse(lines(stream, path), path)  # type: ignore[arg-type]
-        except (EOFError, zlib.error) as error:
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError("is cut short or damaged", where=show(path), mend="pack it again") from error
         except UnicodeDecodeError as error:
             raise InputError("is not text in UTF-8", where=show(path), mend=UTF8) from error
