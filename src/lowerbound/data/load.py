@@ -55,7 +55,8 @@ def load(
         array, labels: the arrays of an .npz that hold examples and labels; ``labels`` also names a column of a table.
         columns: for tables, kinds of columns: numeric, count, binary, category, or drop.
         limit: bytes of float32 above which rows are read when a batch needs them.
-        like: the record of other data, such as a run's: same kind, columns, categories and binarisation as there.
+        like: the record of other data, such as a run's: same kind, columns, categories and binarisation as there;
+            one example is enough, and nothing is held out.
     """
     options = Options(binarise, valid, test, seed, kind, labels, array, columns, limit, like)
     if not isinstance(source, (str, PathLike)):

@@ -19,6 +19,8 @@ COLUMNS = ("numeric", "count", "binary", "category", "drop")
 class Options:
     """The choices of :func:`lowerbound.data.load`; each fault is an InputError that names the option.
 
+    With ``like`` nothing is held out: the data are there to be read, not to be trained on.
+
     >>> Options(valid=1.5)
     Traceback (most recent call last):
     ...
@@ -37,6 +39,9 @@ class Options:
     like: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.like is not None:
+            object.__setattr__(self, "valid", 0.0)
+            object.__setattr__(self, "test", 0.0)
         if self.binarise not in BINARISATIONS:
             raise InputError(
                 f"unknown name {self.binarise!r}", where="binarise", mend=nearest(self.binarise, BINARISATIONS)

@@ -163,7 +163,7 @@ def codes(words: Sequence[str | None], levels: Sequence[str]) -> np.ndarray:
 def again(cells: Cells, like: Mapping[str, Any], where: str, first_line: int) -> Encoded:
     """The columns that a run was trained on, encoded as they were then; a word unknown then counts as missing."""
     out = Encoded()
-    kinds = like["columns"] or [{"name": n, "kind": "numeric", "levels": ()} for n in like["column_names"]]
+    kinds = like["columns"] or [{"name": n, "kind": "numeric", "levels": ()} for n in like["column_names"] or cells]
     for entry in kinds:
         column = Column(entry["name"], entry["kind"], tuple(entry["levels"]))
         if column.name not in cells:

@@ -107,10 +107,11 @@ def checked(rows: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
 
 
 def named(row: Sequence[str], path: Path) -> tuple[list[str], bool]:
-    """The names of the columns, and whether ``row`` gives them: words, or the numbers 0, 1, 2, ... of the columns."""
+    """The names of the columns, and whether ``row`` gives them: words, or columns counted 0, 1, 2, ..."""
     words = [cell.strip() for cell in row]
     rest = words[1:] if words[0] == "" else words
-    counted = len(words) > 1 and rest == [str(i) for i in range(len(rest))]
+    figures = [word for word in rest if number(word)]
+    counted = len(figures) > (0 if words[0] == "" else 2) and figures == [str(i) for i in range(len(figures))]
     if not counted and any(number(word) or word.lower() in MISSING for word in rest):
         return [f"column {i + 1}" for i in range(len(words))], False
     names = ["row" if word == "" else word for word in words]
