@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from lowerbound.audit.evidence import Evidence, dv_close, gather
@@ -24,15 +25,18 @@ from lowerbound.errors import InputError, nearest
 REDUCTION = {0: "sum", -1: "mean", -2: "mean of a mean", 1: "sum of a sum", None: "unknown"}
 
 
-def audit_function(loss: Any, sampler: Any, x: str, out: str, sizes: tuple[int, int, int]) -> Verdict:
+def audit_function(
+    loss: Any, sampler: Any, x: str, out: str, sizes: tuple[int, int, int], pick: Callable[[Any], Any] | None = None
+) -> Verdict:
     """The verdict on ``loss(x, out, mu, s)``."""
     for given, known, where in ((x, X_SPACES, "x"), (out, OUT_SPACES, "out")):
         if given not in known:
             raise InputError(f"unknown space {given!r}", where=where, mend=nearest(given, known))
     if len(sizes) != 3 or min(sizes) < 1:
         raise InputError(f"sizes are {sizes}", where="sizes", mend="give three positive integers: batch, parts, latents")
-    evidence = gather(Probe(loss, x, out), Sizes(*(int(n) for n in sizes)), sampler)
-    return judge(evidence)
+    probe = Probe(loss, x, out)
+    probe.pick = pick or probe.pick
+    return judge(gather(probe, Sizes(*(int(n) for n in sizes)), sampler))
 
 
 def judge(e: Evidence) -> Verdict:
@@ -121,6 +125,8 @@ def kl_is_right(e: Evidence) -> bool:
 
 def bound_words(e: Evidence, beta: Scaling, prior: float | None, found: list[Finding]) -> str:
     """yes, yes for a scale or a prior, or no."""
+    if not scale_name(e) and any(f.code in ("R1", "R2", "R3") and f.severity == "error" for f in found):
+        return "no"
     improper = any(f.code in ("L2", "L3", "L5", "L6") and f.severity != "info" for f in found)
     if not kl_is_right(e) or improper or agrees(e) is False:
         return "no"

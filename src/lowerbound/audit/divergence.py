@@ -21,6 +21,8 @@ HIGH_MU = np.array([-8.3, -7.4, -6.6, 6.2, 7.1, 7.9, 9.0])
 class KlFit:
     """One latent's penalty in the loss's own units: A (mu - centre)^2/2 + B v/2 - C log v/2 + more.
 
+    ``sampled``: the penalty is log q(z) - log p(z) at one fixed draw ``noise``; B is then its expectation, A.
+
     ``form`` is forward, reversed, mixed (both), extra (forward and one foreign term), dead, fixed (s has no effect),
     spread_only (mu has no effect) or unknown. ``reverse`` weighs the terms of KL(prior || posterior).
     """
@@ -36,6 +38,8 @@ class KlFit:
     residual: float = np.inf
     extra: str = ""
     coefficients: dict[str, float] = field(default_factory=dict)
+    sampled: bool = False
+    noise: float = 0.0
 
     @property
     def parametrisation(self) -> str:
@@ -89,7 +93,10 @@ EXTRAS: dict[str, Any] = {
 }
 
 
-def _try(head: Head, free: tuple[float, ...], table: Array, mus: Array, ss: Array, kind: str, scale: float) -> KlFit:
+def _try(
+    head: Head, free: tuple[float, ...], table: Array, mus: Array, ss: Array, kind: str, scale: float, sampled: bool = False
+) -> KlFit:
+    """Least squares of the surface on the terms of one reading; with ``sampled`` also on those of one draw of noise."""
     c = _columns(head, free, mus, ss)
     if c is None:
         return KlFit("unknown")
@@ -101,12 +108,20 @@ def _try(head: Head, free: tuple[float, ...], table: Array, mus: Array, ss: Arra
     elif kind != "forward":
         names.append(kind)
         columns.append(EXTRAS[kind](c))
+    if sampled:
+        names += ["mu sigma", "sigma"]
+        columns += [c["m"] * np.sqrt(c["v"]), np.sqrt(c["v"])]
     weights, misfit = _solve(columns, table.ravel())
     w = dict(zip(names, (float(t) for t in weights), strict=True))
     a = 2 * w["mu2"]
     fit = KlFit(kind, head, free, a, 2 * w["v"], -2 * w["logv"], -w["mu"] / a if a else 0.0, coefficients=w)
     reverse = 2 * w.get("mu2/v", 0.0)
     form = kind if kind == "forward" else "reversed" if kind == "reversed" else "extra"
+    if sampled:
+        noise = w["mu sigma"] / a if a else 0.0
+        if abs(noise * noise * a - fit.B) > 1e-5 * (abs(fit.B) + abs(a) * 1e-3):
+            return KlFit("unknown")
+        fit = replace(fit, B=a, sampled=True, noise=noise)
     return replace(
         fit, form=form, reverse=reverse, residual=float(np.abs(misfit).max() / scale), extra="" if form != "extra" else kind
     )
@@ -138,14 +153,17 @@ def fit_surface(table: Array, mus: Array, ss: Array, noise: float, heads: list[H
         return KlFit("fixed" if gap < NEAR else "unknown", A=a, centre=centre, residual=gap)
     scale = max(min(by_mu, by_s) if by_mu > noise else by_s, noise * 1e3)
     given = heads or []
-    best = min((_try(h, (), table, mus, ss, "forward", scale) for h in [*PLAIN, *given]), key=lambda f: f.residual)
+    best = min((_try(h, (), table, mus, ss, "forward", scale) for h in PLAIN), key=lambda f: f.residual)
     if best.residual < EXACT:
         return _named(best, by_mu, noise)
-    stages = [lambda: [_try(h, (), table, mus, ss, "reversed", scale) for h in PLAIN]]
+    stages = [lambda: [_try(h, (), table, mus, ss, "forward", scale, True) for h in [*PLAIN, *given]]]
+    stages.append(lambda: [_try(h, (), table, mus, ss, "reversed", scale) for h in PLAIN])
     stages.append(lambda: [_fit_free(h, table, mus, ss, scale) for h in FREE])
+    stages.append(lambda: [_try(h, (), table, mus, ss, "forward", scale) for h in given])
+    stages.append(lambda: [_try(h, (), table, mus, ss, e, scale, True) for h in PLAIN for e in EXTRAS if "sigma" in e])
     stages.append(lambda: [_try(h, (), table, mus, ss, e, scale) for h in PLAIN for e in EXTRAS])
     for stage in stages:
-        found = min(stage(), key=lambda f: f.residual)
+        found = min(stage(), key=lambda f: f.residual, default=KlFit("unknown"))
         if found.residual < min(EXACT, best.residual):
             return _named(found, by_mu, noise)
         best = min(best, found, key=lambda f: f.residual if f.form == "forward" else 10 * f.residual)
@@ -165,9 +183,9 @@ def _named(fit: KlFit, by_mu: float, noise: float) -> KlFit:
 
 def element_coefficients(probe: Probe, base: Point, fit: KlFit, mus: Array, ss: Array) -> dict[str, Array]:
     """A, B, C and the centre of every latent of every example (B, Dz), with the head already known."""
-    mus, ss = mus[[0, 3, 6]], ss[[1, 5, 8, 11]]
+    mus, ss = mus[[0, 3, 6]], ss[[1, 4, 6, 8, 11]]
     shape = tuple(base.mu.shape)
-    out = {k: np.zeros(shape) for k in ("A", "B", "C", "centre")}
+    out = {k: np.zeros(shape) for k in ("A", "B", "C", "centre", "noise")}
     for b, j in np.ndindex(*shape):
         table = surface(probe, base, b, j, mus, ss)
         if fit.head is None:
@@ -175,7 +193,7 @@ def element_coefficients(probe: Probe, base: Point, fit: KlFit, mus: Array, ss: 
             one = KlFit("fixed", A=2 * float(weights[2]), centre=-float(weights[1]) / (2 * float(weights[2]) or 1.0))
         else:
             kind = {"forward": "forward", "spread_only": "forward"}.get(fit.form, fit.extra or "reversed")
-            one = _try(fit.head, fit.free, table, mus, ss, kind, 1.0) if kind == "forward" else fit
+            one = _try(fit.head, fit.free, table, mus, ss, kind, 1.0, fit.sampled) if kind == "forward" else fit
         for k in out:
             out[k][b, j] = getattr(one, k)
     return out

@@ -76,6 +76,7 @@ def gather(probe: Probe, sizes: Sizes, sampler: Any = None) -> Evidence:
     ss = probe.spreads()
     given = fit_sampler(sampler, ss, probe.positive) if sampler is not None else None
     kl, level = fit_kl(probe, small, sampler_heads(sampler, given, probe))
+    probe.one_draw = kl.sampled
     e = Evidence(probe, small, user, kl, ReconFit(None, "dead"), level, sampler=given)
     e.odd = oddities(probe, small, kl, level)
     locate_prior(e)
@@ -87,7 +88,7 @@ def gather(probe: Probe, sizes: Sizes, sampler: Any = None) -> Evidence:
         e.bend = _bend(e)
     judge_sampler(e)
     e.offset = offset(e)
-    e.breaks = breaks(probe, small)
+    e.breaks = breaks(probe, small, kl)
     return e
 
 
@@ -187,7 +188,7 @@ def weigh(e: Evidence) -> None:
         return cache[sizes].C if e.learned_prior else cache[sizes].k
 
     if e.kl.form == "unknown":
-        e.k = Scaling(math.nan, e.odd.exponents)
+        e.k = Scaling(math.nan, {**e.odd.exponents, "Dx": 0})
     else:
         e.k = scale(probe, e.small, e.sizes, k, tied)
         e.weight = cache.get(e.small)
@@ -232,7 +233,11 @@ def _likelihood(e: Evidence, sizes: Sizes) -> Likelihood:
     if fit.kind == "grouped" and sizes != e.small:
         again = fit_groups(e.probe, e.probe.point(sizes, e.level), rounding(e.probe, sizes, e.level) * 4)
         fit = again if again is not None and again.family is not None else fit
-    return measure_r(e.probe, sizes, fit, e.learned, e.level)
+    shift = 0.0
+    if e.learned and e.kl.form == "forward" and e.kl.B * e.kl.C < 0:  # no minimum: the textbook's constant at sigma = 1
+        w = measure_k(e.probe, sizes, e.kl, e.level)
+        shift = 0.5 * w.live * (w.B - w.A)
+    return measure_r(e.probe, sizes, fit, e.learned, e.level, shift)
 
 
 def _learned(e: Evidence) -> bool:
@@ -277,7 +282,7 @@ def offset(e: Evidence) -> float | None:
     """What is left of the loss at the prior after the reconstruction: a constant (None where it cannot be told)."""
     if e.recon.family is None or e.recon.kind != "elementwise" or e.likelihood is None or e.kl.form in ("unknown", "dead"):
         return None
-    if e.recon.two or e.recon.residual > 1e-6:
+    if e.recon.two or e.recon.residual > 1e-6 or e.bend is not None:
         return None
     base = e.probe.point(e.small, e.level)
     centre, s = e.probe.prior_point
@@ -285,4 +290,8 @@ def offset(e: Evidence) -> float | None:
     weights = e.recon.weights if e.recon.weights is not None else np.full(parts.shape, e.likelihood.r)
     if not np.all(np.isfinite(weights)):
         weights = np.full(parts.shape, e.likelihood.r)
-    return e.probe.value(base.but(mu=centre, s=s)) - float((weights * parts).sum())
+    left = e.probe.value(base.but(mu=centre, s=s)) - float((weights * parts).sum())
+    if e.kl.sampled and e.elements:  # what one draw leaves: k (eps^2 - 1) / 2
+        extra = float((e.elements["C"] * (e.elements["noise"] ** 2 - 1)).sum()) / 2
+        return 0.0 if abs(left - extra) < 1e-6 * abs(extra) else left
+    return left

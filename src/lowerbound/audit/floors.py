@@ -28,11 +28,12 @@ class Bend:
 
 
 def sweep(probe: Probe, base: Point, centre: Array, mask: Array, kappas: Array, spread: Array) -> Array:
-    """Loss where the masked latents have kappa nats each (through mu, at the prior's spread) and the others none."""
+    """Loss (its even part in mu - centre) where the masked latents have kappa nats each (through mu, at the prior's spread) and the others none."""
     values = []
     for kappa in kappas:
-        mu = centre + mask * np.sqrt(2 * kappa) * spread
-        values.append(probe.value(base.but(mu=torch.as_tensor(mu, dtype=base.mu.dtype))))
+        step = mask * np.sqrt(2 * kappa) * spread
+        sides = [torch.as_tensor(centre + sign * step, dtype=base.mu.dtype) for sign in (1, -1)[: 2 if probe.one_draw else 1]]
+        values.append(sum(probe.value(base.but(mu=mu)) for mu in sides) / len(sides))
     return np.array(values)
 
 

@@ -43,7 +43,7 @@ def gradient(probe: Probe, point: Point) -> dict[str, torch.Tensor] | None:
 
 def gaps(probe: Probe, sizes: Sizes, level: float = 1.5) -> list[GradientGap] | None:
     """Compare slopes of the value with the gradient, argument by argument, along random directions."""
-    if probe.dtype != torch.float64:
+    if probe.dtype != torch.float64 or probe.values_only:
         return None
     point = probe.point(sizes, level, salt=2)
     found = gradient(probe, point)

@@ -120,7 +120,11 @@ def _halves(e: Evidence) -> list[Finding]:
 
 
 def _doubled(e: Evidence) -> list[Finding]:
-    c = e.k.constant
+    c, w = e.k.constant, e.weight
+    if w is not None and 0 < w.live < e.small.B * e.small.Dz and e.odd.fold > 1:
+        each = (w.C if e.learned_prior else w.k) * w.live * e.odd.fold / e.small.Dz
+        if abs(each - round(each)) < 1e-6 and round(each) in (1, 2):
+            return [Finding("R4", "The KL is a mean over the valid steps.", {"k": w.k, "valid latents": w.live}, severity="info")]
     if not math.isfinite(c) or c <= 0:
         return []
     scaled = e.recon.name.startswith("bernoulli") or e.recon.name in ("categorical", "multinomial", "poisson")

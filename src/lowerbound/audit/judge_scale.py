@@ -114,7 +114,8 @@ def _latents(e: Evidence, beta: Scaling, numbers: dict[str, object]) -> list[Fin
     if power == 0 or e.kl.form == "dead":
         return []
     ratio = e.k.value * e.sizes.B if _exponent(e.k, "B") == -1 else e.k.value
-    if math.isfinite(beta.value) and abs(beta.value - 1) < 1e-6 and abs(ratio - 1) < 1e-6:
+    matches = e.k.constant > 2.5 and abs(ratio - 1) < 1e-6
+    if math.isfinite(beta.value) and abs(beta.value - 1) < 1e-6 and matches:
         return [Finding("R5", "A constant stands for the number of latents: right at these sizes only.", dict(numbers), severity="info")]
     words = f"The KL is averaged over latents: its weight per nat is {e.k.expression}."
     severity = "info" if e.recon.kind == "dead" and e.kl.form == "fixed" else "error"
@@ -130,7 +131,8 @@ def _batch(e: Evidence, beta: Scaling, numbers: dict[str, object]) -> list[Findi
             words = "The KL is summed over the batch: beside a reconstruction averaged over it, beta grows with the batch."
             return [Finding("R3", words, dict(numbers), severity="info")]
         return []
-    if power == 0 or e.kl.form == "dead":
+    unknown = e.k.exponents.get("B") is None or e.r.exponents.get("B") is None
+    if power == 0 or e.kl.form == "dead" or unknown:
         return []
     numbers = {**numbers, "exponent of B": power}
     constant = beta.constant if power < 0 else 1 / beta.constant if beta.constant else math.nan

@@ -40,9 +40,10 @@ def live_latents(probe: Probe, base: Point) -> Array:
     return (alive > 0).double().numpy()
 
 
-def measure_k(probe: Probe, sizes: Sizes, kl: KlFit, level: float, salt: int = 0) -> KlWeight:
-    """A, B, C and k at these sizes."""
-    base = probe.point(sizes, level, salt)
+def measure_k(probe: Probe, sizes: Sizes, kl: KlFit, level: float, data: int = 0) -> KlWeight:
+    """A, B, C and k at these sizes; another ``data`` keeps the posterior and changes x and out."""
+    other = probe.point(sizes, level, data)
+    base = probe.point(sizes, level).but(x=other.x, out=other.out)
     if kl.form in ("dead", "unknown"):
         return KlWeight(0.0, 0.0, 0.0, 0.0 if kl.form == "dead" else math.nan, 0)
     live = live_latents(probe, base)
@@ -55,17 +56,20 @@ def measure_k(probe: Probe, sizes: Sizes, kl: KlFit, level: float, salt: int = 0
     if kl.head is None:
         return KlWeight(a, 0.0, 0.0, a, int(n))
     b, c = _spread_weights(probe, base, kl, n)
+    b = a if kl.sampled else b
     return KlWeight(a, b, c, which(a, b, c, kl), int(n))
 
 
 def _spread_weights(probe: Probe, base: Point, kl: KlFit, n: float) -> tuple[float, float]:
     assert kl.head is not None
-    ss = probe.spreads()[[2, 4, 6, 8, 10]]
+    ss = probe.spreads()[[1, 2, 4, 6, 8, 10]]
     values = [probe.value(base.but(s=torch.full_like(base.s, float(t)))) for t in ss]
     v = kl.head(ss, kl.free)
     columns = [np.ones_like(v), v, np.log(v)]
     if kl.extra in ("s", "s^2", "sigma", "sigma^4", "1/sigma^2", "s/sigma^2", "s sigma^2", "(log v)^2", "v log v"):
         columns.append(EXTRAS[kl.extra]({"s": ss, "v": v, "logv": np.log(v), "m": 0 * ss}))
+    if kl.sampled:
+        columns.append(np.sqrt(v))
     matrix = np.stack(columns, 1)
     weights, *_ = np.linalg.lstsq(matrix, np.array(values) - values[0], rcond=1e-14)
     return 2 * float(weights[1]) / n, -2 * float(weights[2]) / n
@@ -115,8 +119,8 @@ class Likelihood:
     constant: str = ""
 
 
-def measure_r(probe: Probe, sizes: Sizes, fit: ReconFit, learned: bool, level: float) -> Likelihood:
-    """The weight of the reconstruction at these sizes."""
+def measure_r(probe: Probe, sizes: Sizes, fit: ReconFit, learned: bool, level: float, shift: float = 0.0) -> Likelihood:
+    """The weight of the reconstruction at these sizes; ``shift`` is what the penalty leaves at the prior."""
     base = parts_of(probe, probe.point(sizes, level), fit)
     other = probe.point(sizes, level, salt=1)
     n = sizes.B * sizes.Dx
@@ -134,10 +138,10 @@ def measure_r(probe: Probe, sizes: Sizes, fit: ReconFit, learned: bool, level: f
     if fit.two:
         x = base.x.double().numpy()
         parts = [_two_halves(fit, x, t.double().numpy()) for t in (base.out, other.out)]
-    shift = float(((parts[1] - parts[0]) * live).sum())
-    r = (probe.value(base.but(out=other.out)) - probe.value(base)) / shift
+    nats = float(((parts[1] - parts[0]) * live).sum())
+    r = (probe.value(base.but(out=other.out)) - probe.value(base)) / nats
     if learned:
-        own = _normalised(probe, base, fit, live, r, sizes)
+        own = _normalised(probe, base, fit, live, r, sizes, shift)
         if own is not None:
             return own
     return Likelihood(r, int(live.sum()), live.size)
@@ -160,7 +164,9 @@ def curvature(probe: Probe, base: Point, fit: ReconFit, live: Array) -> Array:
         return np.where((np.abs(slope) > 1e-12) & (live > 0), grad.double().numpy() / slope, np.nan)
 
 
-def _normalised(probe: Probe, base: Point, fit: ReconFit, live: Array, r: float, sizes: Sizes) -> Likelihood | None:
+def _normalised(
+    probe: Probe, base: Point, fit: ReconFit, live: Array, r: float, sizes: Sizes, shift: float
+) -> Likelihood | None:
     """Solve  constant = r sum [ log(r / q) / 2 + log(2 pi) / 2 ]  for r, q = r / sigma^2 being the weight of each element."""
     try:
         q = curvature(probe, base, fit, live)
@@ -169,7 +175,8 @@ def _normalised(probe: Probe, base: Point, fit: ReconFit, live: Array, r: float,
     q = q[np.isfinite(q) & (q > 0)]
     if q.size == 0:
         return None
-    constant = zero_constant(probe, base)
+    constant = zero_constant(probe, base, fit)
+    constant = None if constant is None else constant - shift
     if constant is None or abs(constant) < 1e-9 * abs(r) * q.size:
         return None
     for name, h in (("", 0.5 * LOG2PI), ("log 2 pi dropped", 0.0)):
@@ -179,16 +186,16 @@ def _normalised(probe: Probe, base: Point, fit: ReconFit, live: Array, r: float,
     return None
 
 
-def zero_constant(probe: Probe, base: Point) -> float | None:
+def zero_constant(probe: Probe, base: Point, fit: ReconFit) -> float | None:
     """The loss where residual and KL vanish: only constants are left. Needs ``probe.prior`` (centre, s) to be known."""
     prior = probe.prior_point
     if prior is None or probe.out_space == "prob":
         return None
     centre, s = prior
-    target = base.x
+    target = {"gaussian_mse_tanh": torch.tanh, "gaussian_mse_sigmoid": torch.sigmoid}.get(fit.name, lambda t: t)(base.out)
     if centre.shape != base.mu.shape:
         centre, s = torch.full_like(base.mu, float(centre.ravel()[0])), torch.full_like(base.s, float(s.ravel()[0]))
-    return probe.value(base.but(mu=centre, s=s, out=target))
+    return probe.value(base.but(mu=centre, s=s, x=target))
 
 
 def _roots(constant: float, q: Array, h: float) -> list[float]:

@@ -18,28 +18,53 @@ def _is_normal(func: Any) -> bool:
     return name in NORMAL or name.startswith(("aten::randn.", "aten::normal."))
 
 
-class NoiseCounter(TorchDispatchMode):
-    """Counts the normal draws made while it is open."""
+def _own_generator(args: Any, kwargs: Any) -> bool:
+    """Whether a draw comes from a generator that the loss owns (then it is the same at every call, or a constant)."""
+    return any(isinstance(a, torch.Generator) for a in (*args, *(kwargs or {}).values()))
 
-    draws = 0
+
+class NoiseCounter(TorchDispatchMode):
+    """Counts the draws of the global generator made while it is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.draws = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Count and pass on."""
-        self.draws += _is_normal(func)
+        self.draws += _is_normal(func) and not _own_generator(args, kwargs)
         return func(*args, **(kwargs or {}))
 
 
-class DesignedNoise(TorchDispatchMode):
-    """Replaces every standard normal draw by one number (or, given a sequence, by one number per draw)."""
+class NoiseRecorder(TorchDispatchMode):
+    """Keeps the result of every normal draw, in order."""
 
-    def __init__(self, node: float) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.node = node
+        self.results: list[torch.Tensor] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Record and pass on."""
+        result = func(*args, **(kwargs or {}))
+        if _is_normal(func):
+            self.results.append(result.clone())
+        return result
+
+
+class DesignedNoise(TorchDispatchMode):
+    """Replaces standard normal draws by one number: those of the global generator, or those numbered in ``chosen``."""
+
+    def __init__(self, node: float, chosen: frozenset[int] | None = None) -> None:
+        super().__init__()
+        self.node, self.chosen, self.count = node, chosen, -1
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Rescale the draw: mean + std * node."""
         result = func(*args, **(kwargs or {}))
         if not _is_normal(func):
+            return result
+        self.count += 1
+        if _own_generator(args, kwargs) if self.chosen is None else self.count not in self.chosen:
             return result
         name, overload = func._schema.name, func._overloadname
         if name.startswith("aten::randn"):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
+from lowerbound.audit.divergence import KlFit
 from lowerbound.audit.probe import Point, Probe, Sizes
 
 TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -22,18 +24,29 @@ class Break:
     what: str
 
 
-def breaks(probe: Probe, sizes: Sizes) -> list[Break]:
+def breaks(probe: Probe, sizes: Sizes, kl: KlFit) -> list[Break]:
     """Walk each argument outwards, in each type, until the loss or its gradient is no longer finite."""
     home, found = probe.dtype, []
     for name, dtype in TYPES.items():
         probe.dtype = dtype
         try:
-            found += [b for a in arguments(probe) for b in _walk(probe, sizes, name, a)]
+            found += [b for a in arguments(probe) for b in _walk(probe, sizes, name, a) if avoidable(b, kl)]
         except Exception:
             continue
         finally:
             probe.dtype = home
     return found
+
+
+def avoidable(b: Break, kl: KlFit) -> bool:
+    """Whether the right value would have fitted the type: a KL that is truly infinite there is no fault of the code."""
+    if b.argument == "out":
+        return True
+    head = kl.head
+    v = float(head(np.array([b.at if b.argument == "s" else 0.5]), kl.free)[0]) if head is not None else 1.0
+    with np.errstate(all="ignore"):
+        nats = 0.5 * (v - np.log(v) + (b.at**2 if b.argument == "mu" else 0.0)) if v > 0 else 0.0
+    return bool(nats < {"float32": 1e36, "bfloat16": 1e36, "float16": 2e3}[b.dtype])
 
 
 def arguments(probe: Probe) -> list[str]:

@@ -44,7 +44,7 @@ def oddities(probe: Probe, small: Sizes, kl: KlFit, level: float) -> Oddities:
         odd.flat_near_prior = flat(probe, small)
         odd.proper_entropy = entropy_is_kept(probe, base)
     elif kl.form != "dead":
-        one, two = measure_k(probe, small, kl, level), measure_k(probe, small, kl, level, salt=6)
+        one, two = measure_k(probe, small, kl, level), measure_k(probe, small, kl, level, data=6)
         odd.depends_on_data = abs(one.k - two.k) > 1e-5 * abs(one.k)
     odd.coupled = kl.form != "dead" and coupled(probe, base, noise)
     return odd

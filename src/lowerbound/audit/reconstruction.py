@@ -212,14 +212,26 @@ def profile(probe: Probe, base: Point) -> float | None:
     return mid if flat else None
 
 
+def probing_places(probe: Probe, base: Point) -> list[tuple[int, int]]:
+    """Elements to probe: those that the loss looks at first."""
+    shape = tuple(base.out.shape)
+    alive = np.argwhere(live_parts(probe, base, ReconFit(None)) > 0)
+    usual = [(0, 0), (1 % shape[0], shape[1] // 2), (0, shape[1] - 1)]
+    return [(int(b), int(i)) for b, i in alive[[0, len(alive) // 2, -1]]] + usual
+
+
 def fit_reconstruction(probe: Probe, base: Point, noise: float) -> ReconFit:
     """The reconstruction term at one size."""
     shape = tuple(base.out.shape)
     first = ReconFit(None, "dead", residual=0.0)
-    for b, i in [(0, 0), (1 % shape[0], shape[1] // 2), (0, shape[1] - 1)]:
+    for b, i in probing_places(probe, base):
         first = fit_curves(*curves(probe, base, b, i), noise)
         if first.kind != "dead":
             break
+    if first.family is not None and first.family.name == "student_t":
+        slope = profile(probe, base)
+        if slope is not None:
+            return ReconFit(None, "profile", weight=slope / (shape[0] * shape[1]), residual=0.0)
     if first.kind == "unknown" or first.residual > EXACT:
         grouped = fit_groups(probe, base, noise)
         if grouped is not None and grouped.residual < max(1e-4, first.residual * 0.1):

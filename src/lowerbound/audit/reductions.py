@@ -79,6 +79,7 @@ def scale(
             exponents[name] = 0
             continue
         exponents[name] = _exponent(probe, small, weigh, start, name, tied)
+    large = large // 15 if probe.stochastic else large
     direct = _safe(weigh, user) if user.B * max(user.Dx, user.Dz) <= large and probe.legal(user) else math.nan
     known = all(v is not None for v in exponents.values())
     constant = math.nan
