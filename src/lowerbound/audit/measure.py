@@ -182,7 +182,8 @@ def _normalised(
     for name, h in (("", 0.5 * LOG2PI), ("log 2 pi dropped", 0.0)):
         for root in _roots(constant, q, h):
             if natural(root, sizes):
-                return Likelihood(root, q.size, live.size, float(root / np.exp(np.log(q).mean())), name)  # geometric mean
+                typical = np.exp(np.log(q).mean())  # not nats: the geometric mean of curvatures
+                return Likelihood(root, q.size, live.size, float(root / typical), name)
     return None
 
 
@@ -192,7 +193,9 @@ def zero_constant(probe: Probe, base: Point, fit: ReconFit) -> float | None:
     if prior is None or probe.out_space == "prob":
         return None
     centre, s = prior
-    target = {"gaussian_mse_tanh": torch.tanh, "gaussian_mse_sigmoid": torch.sigmoid}.get(fit.name, lambda t: t)(base.out)
+    target = {"gaussian_mse_tanh": torch.tanh, "gaussian_mse_sigmoid": torch.sigmoid}.get(fit.name, lambda t: t)(
+        base.out
+    )
     if centre.shape != base.mu.shape:
         centre, s = torch.full_like(base.mu, float(centre.ravel()[0])), torch.full_like(base.s, float(s.ravel()[0]))
     return probe.value(base.but(mu=centre, s=s, x=target))

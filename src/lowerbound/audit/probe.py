@@ -67,7 +67,7 @@ class Probe:
         with seeded(self.seed):
             value = self.pick(self.loss(p.x, p.out, p.mu, p.s))
         value = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value, dtype=float))
-        return value.sum() / max(value.numel(), 1)
+        return value.sum() / max(value.numel(), 1)  # not nats: whatever unit the audited loss has
 
     def expected(self, p: Point) -> Tensor:
         """The loss in expectation over the noise that it draws."""
@@ -124,7 +124,9 @@ class Probe:
         """Values of one output element that its space allows."""
         spaces = {"prob": (0.03, 0.97), "logit": (-4.0, 4.0), "rate": (0.15, 6.0)}
         low, high = spaces.get(self.out_space, (-3.0, 3.0))
-        return low + (high - low) * np.array([0.0, 0.08, 0.17, 0.24, 0.33, 0.41, 0.47, 0.56, 0.63, 0.74, 0.82, 0.91, 1.0])
+        return low + (high - low) * np.array(
+            [0.0, 0.08, 0.17, 0.24, 0.33, 0.41, 0.47, 0.56, 0.63, 0.74, 0.82, 0.91, 1.0]
+        )
 
     def spreads(self) -> np.ndarray:
         """Values of the spread parameter: any sign where the loss allows it, else positive."""
@@ -146,7 +148,7 @@ def first_tensor(value: Any) -> Any:
 def prepare(probe: Probe, sizes: Sizes) -> tuple[Sizes, Sizes]:
     """Make the probe fit the loss: dtype, sign of s, noise. Returns (small sizes to probe at, the caller's sizes)."""
     error = _first_error(probe, sizes)
-    if error is not None and "dtype" in str(error).lower() or "expected" in str(error).lower():
+    if (error is not None and "dtype" in str(error).lower()) or "expected" in str(error).lower():
         probe.dtype = torch.float32
         error = _first_error(probe, sizes) or None
     small = smallest(probe, sizes)
@@ -200,7 +202,9 @@ def detect_noise(probe: Probe, sizes: Sizes) -> None:
             with NoiseRecorder() as recorder:
                 probe.raw(point)
             runs.append(recorder.results)
-        moving = frozenset(i for i, (a, b) in enumerate(zip(*runs, strict=False)) if a.shape != b.shape or not torch.equal(a, b))
+        moving = frozenset(
+            i for i, (a, b) in enumerate(zip(*runs, strict=False)) if a.shape != b.shape or not torch.equal(a, b)
+        )
         probe.chosen_draws, probe.stochastic = moving or None, bool(moving) or probe.stochastic
     probe.residual_noise = _shakes(probe, point)
 

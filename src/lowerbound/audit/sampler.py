@@ -120,9 +120,9 @@ def _own_noise(sampler: Sampler, s: float) -> tuple[bool, bool]:
         with NoiseCounter() as counter:
             z = torch.as_tensor(sampler(t, t + s)).double()
         shared = bool((z - z[:1]).abs().max() < 1e-9) or bool((z - z[:, :1]).abs().max() < 1e-9)
-    centred = z - z.sum() / z.numel()
-    second = (centred**2).sum() / z.numel()
-    kurtosis = float((centred**4).sum() / z.numel() / second**2)
+    centred = z - z.sum() / z.numel()  # not nats: a moment of the noise
+    second = (centred**2).sum() / z.numel()  # not nats: a moment of the noise
+    kurtosis = float((centred**4).sum() / z.numel() / second**2)  # not nats: a moment of the noise
     return shared, shared or counter.draws > 0 or abs(kurtosis - 3.0) < 0.3
 
 

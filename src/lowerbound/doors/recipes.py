@@ -50,9 +50,21 @@ def suited(source: str) -> str:
 
 def settings_of(recipe: str) -> dict[str, Any]:
     """The settings of a recipe with its name, checked on their own, so that a mistake is laid at its door."""
-    from lowerbound.training.spec import Spec, complete, read_toml
+    from lowerbound.training.spec import Spec, complete
 
     path = path_of(recipe)
     settings = read_toml(path)
     Spec.of(complete(settings), where=path)
     return {"recipe": recipe, **settings}
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """A recipe file as nested settings, or an InputError that names the line."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("no such recipe file", where=path, mend="see: lowerbound list recipes") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read ({error})", where=path, mend="give a TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"is not valid TOML: {error}", where=path, mend="mend that line") from None

@@ -68,7 +68,7 @@ class Autoencoder(nn.Module):
 
     def decode_mean(self, z: Tensor) -> Tensor:
         """The expected x, in data units: z (..., latent) -> (..., *shape)."""
-        return self.likelihood.mean(self.outputs(z))
+        return self.likelihood.mean(self.outputs(z))  # not nats: the expected x
 
     def forward(self, x: Tensor, *, noise: Tensor | None = None, samples: int = 1, weights: bool = False) -> Terms:
         """The terms of the bound for x (batch, *shape).

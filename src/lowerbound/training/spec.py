@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -152,15 +150,3 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings laid on the defaults, so that an option alone (``encoder.hidden``) keeps the default part's name."""
     return merge(Spec().json(), settings)
-
-
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """A recipe file as nested settings, or an InputError that names the line."""
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("no such recipe file", where=path, mend="see: lowerbound list recipes") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read ({error})", where=path, mend="give a TOML file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"is not valid TOML: {error}", where=path, mend="mend that line") from None
