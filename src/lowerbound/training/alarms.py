@@ -170,7 +170,7 @@ class Watcher:
         lost = best["valid"]["bound"] - max(row["valid"]["bound"] for row in since[-PATIENCE:])
         gained = rows[-1]["train"]["bound"] - best["train"]["bound"]
         gap = rows[-1]["train"]["bound"] - rows[-1]["valid"]["bound"]
-        if lost < 0.01 * abs(best["valid"]["bound"]) or gained <= 0 or gap < 2 * rows[-1]["valid"]["bound_stderr"]:
+        if lost < 0.01 * abs(best["valid"]["bound"]) or gained <= 0 or gap < 2 * (rows[-1]["valid"]["bound_stderr"] or 0):
             return None
         message = (
             f"The held-out bound is {lost:.2f} nats below its best (epoch {best['epoch']}), "
@@ -184,7 +184,7 @@ class Watcher:
             return None
         held_out = _held_out(max(recent, key=lambda row: _held_out(row)["bound"]))
         short = self.baseline - held_out["bound"]
-        if short <= 0.01 * abs(self.baseline) + 3 * held_out.get("bound_stderr", 0.0):
+        if short <= 0.01 * abs(self.baseline) + 3 * (held_out.get("bound_stderr") or 0.0):
             return None
         message = f"The bound is {short:.2f} nats below that of independent marginals ({self.baseline:.2f} nats)."
         return alarm("below-baseline", rows[-1]["epoch"], message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,11 +44,11 @@ class Measured:
         return int((self.rate_per_dimension() > ACTIVE).sum())
 
     def row(self) -> dict[str, Any]:
-        """The line of the metrics file."""
+        """The line of the metrics file; one example alone has no standard error."""
         bound = Estimate.of(self.elbo)
         return {
             "bound": bound.value,
-            "bound_stderr": bound.stderr,
+            "bound_stderr": bound.stderr if math.isfinite(bound.stderr) else None,
             "rate": Estimate.of(sum_latent(self.rate)).value,
             "distortion": Estimate.of(self.distortion).value,
             "rate_per_dimension": self.rate_per_dimension().tolist(),
