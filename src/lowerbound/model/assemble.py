@@ -25,7 +25,7 @@ def assemble(
     summary: Summary,
     *,
     latent: int,
-    encoder: Part | nn.Module,
+    encoder: Part | nn.Module | None = None,
     decoder: Part | nn.Module | None = None,
     posterior: Part | None = None,
     prior: Part | None = None,
@@ -35,7 +35,7 @@ def assemble(
 
     Args:
         latent: number of latent dimensions.
-        encoder: a network, or your own module (batch, *shape) -> (batch, anything).
+        encoder: a network (None: an MLP), or your own module (batch, *shape) -> (batch, anything).
         decoder: a network, {"name": "mirror"} or None for the encoder's mirror image (a plain MLP beside an encoder of
             your own), or your own module (batch, latent) -> as many numbers as the likelihood needs, in any shape.
         likelihood: a likelihood, or {"name": "auto"} or None for the one that the data's kind asks for.
@@ -48,6 +48,7 @@ def assemble(
     """
     if latent < 1:
         raise InputError(f"{latent} latent dimensions", where="latent", mend="give at least 1")
+    encoder = {"name": "mlp"} if encoder is None else encoder
     features = Features(summary)
     observed, why = _likelihood(summary, likelihood)
     inward = _encoder(encoder, features.output_shape)

@@ -11,25 +11,58 @@ from lowerbound.data.dataset import Summary
 class Features(nn.Module):
     """x (batch, *shape) in data units -> (batch, *output_shape), centred and scaled by the data's kind.
 
-    Binary and [0, 1] values are passed as they are; levels are laid on [-1, 1]; real values are standardised.
+    Binary and [0, 1] values are passed as they are; levels are laid on [-1, 1]; real values are standardised; counts
+    become log(1 + x). A table's row becomes a flat vector: its numbers so treated, 0 where a cell is missing; its
+    categories one-hot, all 0 where missing; and for each column 1 where the cell is missing.
+
+    >>> s = Summary("levels", (2,), torch.ones(2), torch.ones(2), levels=17)
+    >>> Features(s)(torch.tensor([[0.0, 12.0]]))
+    tensor([[-1.0000,  0.5000]])
     """
 
     mean: Tensor
     scale: Tensor
+    codes: Tensor
+    of: Tensor
 
     def __init__(self, summary: Summary) -> None:
         super().__init__()
         self.kind, self.output_shape = summary.kind, tuple(summary.shape)
-        mean, scale = torch.zeros(summary.shape), torch.ones(summary.shape)
+        self.register_buffer("mean", summary.mean.clone().nan_to_num())
+        self.register_buffer("scale", torch.where(summary.std > 0, summary.std, 1.0))
         if summary.kind == "levels":
-            half = (summary.levels - 1) / 2
-            mean, scale = mean + half, scale * half
-        elif summary.kind == "real":
-            mean, scale = summary.mean.clone(), torch.where(summary.std > 0, summary.std, 1.0)
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
+            self.mean.fill_((summary.levels - 1) / 2)
+            self.scale.copy_(self.mean)
+        if summary.kind in ("binary", "unit", "count"):
+            self.mean.zero_()
+            self.scale.fill_(1)
+        if summary.kind == "table":
+            self._table(summary)
+
+    def _table(self, summary: Summary) -> None:
+        """Which columns are numbers, which are counts, and which code of which column each one-hot place stands for."""
+        kinds = [column.kind for column in summary.columns]
+        places = [
+            (j, code) for j, c in enumerate(summary.columns) if c.kind == "category" for code in range(len(c.levels))
+        ]
+        self.register_buffer("of", torch.tensor([j for j, _ in places], dtype=torch.long), persistent=False)
+        self.register_buffer("codes", torch.tensor([float(code) for _, code in places]), persistent=False)
+        self.numbers = [j for j, kind in enumerate(kinds) if kind != "category"]
+        self.counts = [j for j, kind in enumerate(kinds) if kind == "count"]
+        plain = [j for j, kind in enumerate(kinds) if kind in ("count", "binary")]
+        self.mean[plain], self.scale[plain] = 0.0, 1.0
+        self.output_shape = (len(self.numbers) + len(places) + len(kinds),)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.kind in ("binary", "unit"):
             return x
-        return (x - self.mean) / self.scale
+        if self.kind == "count":
+            return torch.log1p(x)
+        scaled = (x - self.mean) / self.scale
+        return scaled if self.kind != "table" else self._row(x, scaled)
+
+    def _row(self, x: Tensor, scaled: Tensor) -> Tensor:
+        scaled = scaled.clone()
+        scaled[:, self.counts] = torch.log1p(x[:, self.counts])
+        hot = x[:, self.of] == self.codes
+        return torch.cat([scaled[:, self.numbers].nan_to_num(), hot.to(x.dtype), torch.isnan(x).to(x.dtype)], -1)

@@ -72,6 +72,7 @@ class FullCovarianceNormal(Posterior):
     """
 
     factorised = False
+    below: Tensor
 
     def __init__(self, features: int, latent: int) -> None:
         super().__init__(features, latent)

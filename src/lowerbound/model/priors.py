@@ -47,6 +47,8 @@ class StandardNormal(Prior):
     tensor(-1.8379)
     """
 
+    zeros: Tensor
+
     def __init__(self, latent: int) -> None:
         super().__init__(latent)
         self.register_buffer("zeros", torch.zeros(latent), persistent=False)

@@ -69,6 +69,10 @@ class Likelihood(nn.Module, ABC):
         """A sentence for people, where this is not a likelihood of such data; else None."""
         return None
 
+    def _single(self, out: Tensor) -> Tensor:
+        """(..., 1, *shape) -> (..., *shape)."""
+        return out.squeeze(-len(self.shape) - 1)
+
     def _flat(self, out: Tensor) -> Tensor:
         """(..., numbers, *shape) -> (..., numbers, parts), in at least float32."""
         return at_least_float32(out).flatten(out.dim() - len(self.shape))
@@ -77,9 +81,9 @@ class Likelihood(nn.Module, ABC):
 LIKELIHOODS: Registry[Likelihood] = Registry("likelihood")
 
 
-def variance_of(summary: Summary) -> Tensor:
-    """The data's own variance of each value, not quite 0 where a value is constant."""
-    return summary.std.square().clamp(min=TINY)
+def levels_of(summary: Summary) -> int:
+    """The number of levels of a value, 2 if it is binary."""
+    return max(summary.levels, 2)
 
 
 def logit_of_mean(summary: Summary, floor: float = 1e-3) -> Tensor:

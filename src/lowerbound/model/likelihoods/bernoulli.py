@@ -1,4 +1,4 @@
-"""The Bernoulli likelihood on logits, in two passes over the pixels."""
+"""The Bernoulli likelihood on logits, with its gradient written down."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli as BernoulliDistribution
-from torch.nn import functional as F
 
 from lowerbound.data.dataset import Summary
 from lowerbound.model.likelihoods.base import LIKELIHOODS, TINY, Likelihood, logit_of_mean
@@ -18,14 +17,16 @@ class _LogProb(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
+        """log(1 + e^l) = log1p(e^-|l|) + max(l, 0), in place: fresh memory costs more than arithmetic."""
         ctx.save_for_backward(logits, x)
-        return (x * logits + F.logsigmoid(-logits)).sum(-1)
+        cost = logits.abs().neg_().exp_().log1p_().add_(logits.clamp(min=0)).addcmul_(x, logits, value=-1)
+        return cost.sum(-1).neg_()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:  # type: ignore[override]
         logits, x = ctx.saved_tensors
         to_x = logits * gradient.unsqueeze(-1) if ctx.needs_input_grad[1] else None
-        return (x - torch.sigmoid(logits)) * gradient.unsqueeze(-1), to_x
+        return torch.sigmoid(logits).sub(x).mul(-gradient.unsqueeze(-1)), to_x
 
 
 @LIKELIHOODS.register("bernoulli")
@@ -50,7 +51,7 @@ class Bernoulli(Likelihood):
         super().__init__(summary)
 
     def forward(self, out: Tensor) -> BernoulliDistribution:
-        return BernoulliDistribution(logits=out.squeeze(-len(self.shape) - 1), validate_args=False)
+        return BernoulliDistribution(logits=self._single(out), validate_args=False)
 
     def log_prob(self, out: Tensor, x: Tensor) -> Tensor:
         return _LogProb.apply(self._flat(out).squeeze(-2), x.flatten(1))

@@ -1,6 +1,8 @@
 """Networks: from the data's shape to features, and from a latent vector to the parameters of a likelihood."""
 
 from lowerbound.model.networks.base import ACTIVATIONS, NETWORKS, Network
+from lowerbound.model.networks.convolutional import Convolutional
 from lowerbound.model.networks.mlp import MLP
+from lowerbound.model.networks.residual import Residual
 
-__all__ = ["ACTIVATIONS", "MLP", "NETWORKS", "Network"]
+__all__ = ["ACTIVATIONS", "MLP", "NETWORKS", "Convolutional", "Network", "Residual"]

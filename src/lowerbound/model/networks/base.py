@@ -34,13 +34,17 @@ class Network(nn.Module, ABC):
         super().__init__()
         self.inputs, self.outputs = tuple(inputs), None if outputs is None else tuple(outputs)
         self.features = 0
-        self.bias: nn.Parameter | None = None
+
+    def last_bias(self) -> Tensor | None:
+        """The parameter that is added to the output, (*outputs) in any shape; None where there is none."""
+        return None
 
     def start(self, bias: Tensor) -> None:
         """Let the output begin at ``bias`` (*outputs), the marginal of the data, in every place of the latent space."""
-        if self.bias is not None:
+        last = self.last_bias()
+        if last is not None:
             with torch.no_grad():
-                self.bias.copy_(bias.reshape(self.bias.shape))
+                last.copy_(bias.reshape(last.shape))
 
 
 NETWORKS: Registry[Network] = Registry("network")

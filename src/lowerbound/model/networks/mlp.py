@@ -39,10 +39,11 @@ class MLP(Network):
             layers += [initialised(nn.Linear(i, o), activation), activation_of(activation)]
         self.features = widths[-1]
         if outputs is not None:
-            last = initialised(nn.Linear(widths[-1], math.prod(outputs)), None)
-            self.bias = last.bias
-            layers.append(last)
+            layers.append(initialised(nn.Linear(widths[-1], math.prod(outputs)), None))
         self.layers = nn.Sequential(*layers)
+
+    def last_bias(self) -> Tensor | None:
+        return None if self.outputs is None else self.layers[-1].bias  # type: ignore[return-value]
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.layers(x.flatten(1))
