@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from lowerbound.doors.output import remark
@@ -102,9 +103,9 @@ class Bar(Spoken):
         super().__init__(run)
         self.console = Console(stderr=True, highlight=False)
         self.progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=None),
-            Figures(),
+            TextColumn("epoch {task.fields[epoch]}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4, max_width=30)),
+            Figures(table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=self.console,
             transient=True,
         )
@@ -127,7 +128,9 @@ class Bar(Spoken):
         self.last_reading = now
         speed = ledger.examples / max(now - self.timer.epoch_begun, 1e-9)
         epoch = f"{(step - 1) // self.timer.steps + 1}/{self.timer.epochs}"
-        figures = f"{terms(ledger.row())}  {speed:,.0f} examples/s  {clock(self.timer.left())} left"
+        row = ledger.row()
+        figures = " ".join(f"{name} {row[name]:.2f}" for name in ("bound", "rate", "distortion"))
+        figures += f" nats, {speed:,.0f}/s, {clock(self.timer.left())} left"
         self.progress.update(self.task, completed=step, epoch=epoch, figures=figures)
 
     def close(self) -> None:
@@ -158,7 +161,8 @@ def terms(row: dict[str, Any]) -> str:
 def epoch_line(row: dict[str, Any], epochs: int, speed: float, left: float) -> str:
     """One epoch in one line."""
     valid, width = row["valid"], len(str(epochs))
-    held_out = f"  held out {valid['bound']:.2f} ± {valid['bound_stderr']:.2f}" if valid else ""
+    spread = f" ± {valid['bound_stderr']:.2f}" if valid and valid["bound_stderr"] is not None else ""
+    held_out = f"  held out {valid['bound']:.2f}{spread}" if valid else ""
     best = " best" if row["best"] else ""
     first = f"epoch {row['epoch']:>{width}}/{epochs}  {terms(row['train'])}"
     return f"{first}{held_out}{best}  {speed:,.0f} examples/s  {clock(left)} left"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -142,5 +141,6 @@ def named(message: str, origins: Mapping[str, str]) -> str:
     '--latent: too small, got 0; training.epochs: no'
     """
     for path, origin in origins.items():
-        message = re.sub(rf"(^|; ){re.escape(path)}:", lambda found, to=origin: f"{found[1]}{to}:", message, count=1)
+        before, found, after = f"; {message}".partition(f"; {path}:")
+        message = f"{before}; {origin}:{after}".removeprefix("; ") if found else message
     return message

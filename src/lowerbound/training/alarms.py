@@ -170,7 +170,8 @@ class Watcher:
         lost = best["valid"]["bound"] - max(row["valid"]["bound"] for row in since[-PATIENCE:])
         gained = rows[-1]["train"]["bound"] - best["train"]["bound"]
         gap = rows[-1]["train"]["bound"] - rows[-1]["valid"]["bound"]
-        if lost < 0.01 * abs(best["valid"]["bound"]) or gained <= 0 or gap < 2 * (rows[-1]["valid"]["bound_stderr"] or 0):
+        noise = rows[-1]["valid"]["bound_stderr"] or 0.0
+        if lost < 0.01 * abs(best["valid"]["bound"]) or gained <= 0 or gap < 2 * noise:
             return None
         message = (
             f"The held-out bound is {lost:.2f} nats below its best (epoch {best['epoch']}), "
