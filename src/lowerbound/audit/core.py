@@ -16,6 +16,7 @@ from lowerbound.audit.judge_scale import (
     scale_name,
     visible_weight,
 )
+from lowerbound.audit.picture import measure_curves
 from lowerbound.audit.probe import OUT_SPACES, X_SPACES, Probe, Sizes
 from lowerbound.audit.reductions import Scaling
 from lowerbound.audit.sentence import sentence, short
@@ -68,6 +69,7 @@ def judge(e: Evidence) -> Verdict:
         reductions=reductions(e),
         kl_terms={"mu^2/2": e.kl.A, "sigma^2/2": e.kl.B, "-log sigma^2/2": e.kl.C},
         unknown=unknown(e),
+        curves=measure_curves(e) if e.kl.form != "unknown" or not e.odd.codes else {},
     )
 
 

@@ -28,7 +28,9 @@ def _dead(e: Evidence) -> list[Finding]:
     }
     found = [Finding("K7", words[e.odd.dead_by], {"k": 0.0, "with infinite KL": e.odd.dead_by}, KL_LINE)]
     if e.odd.dead_by == "clamp":
-        found.append(Finding("M1", "An infinite KL leaves the loss finite: a clamp cuts it off.", {"cap": 0.0}, "drop the clamp"))
+        found.append(
+            Finding("M1", "An infinite KL leaves the loss finite: a clamp cuts it off.", {"cap": 0.0}, "drop the clamp")
+        )
     return found
 
 
@@ -55,7 +57,11 @@ def _unknown(e: Evidence) -> list[Finding]:
         words = "The entropy of the posterior is kept, but the prior is not one Gaussian per latent."
         found.append(Finding("M5", words, {}, severity="warn"))
     else:
-        found.append(Finding("K1", "The penalty is not a Gaussian KL under any reading of s.", {"misfit": e.kl.residual}, KL_LINE))
+        found.append(
+            Finding(
+                "K1", "The penalty is not a Gaussian KL under any reading of s.", {"misfit": e.kl.residual}, KL_LINE
+            )
+        )
     if odd.flat_near_prior:
         found.append(Finding("M1", "Near agreement of posterior and prior the penalty does not move: a floor.", {}))
     if odd.spread_dead:
@@ -124,7 +130,11 @@ def _doubled(e: Evidence) -> list[Finding]:
     if w is not None and 0 < w.live < e.small.B * e.small.Dz and e.odd.fold > 1:
         each = (w.C if e.learned_prior else w.k) * w.live * e.odd.fold / e.small.Dz
         if abs(each - round(each)) < 1e-6 and round(each) in (1, 2):
-            return [Finding("R4", "The KL is a mean over the valid steps.", {"k": w.k, "valid latents": w.live}, severity="info")]
+            return [
+                Finding(
+                    "R4", "The KL is a mean over the valid steps.", {"k": w.k, "valid latents": w.live}, severity="info"
+                )
+            ]
     if not math.isfinite(c) or c <= 0:
         return []
     scaled = e.recon.name.startswith("bernoulli") or e.recon.name in ("categorical", "multinomial", "poisson")
@@ -138,7 +148,9 @@ def _doubled(e: Evidence) -> list[Finding]:
             found.append(Finding("K5", step + " and doubled.", numbers, severity="info"))
         return found
     if abs(beta - 2) < 1e-6 and abs(c - beta) < 1e-6:
-        return [Finding("K5", "The KL counts twice: the half is missing.", numbers, KL_LINE, "error" if scaled else "warn")]
+        return [
+            Finding("K5", "The KL counts twice: the half is missing.", numbers, KL_LINE, "error" if scaled else "warn")
+        ]
     if abs(beta - 0.5) < 1e-6 and abs(c - beta) < 1e-6:
         return [Finding("K5", "The KL counts half: halved twice, or beta = 0.5 on purpose.", numbers, KL_LINE, "warn")]
     if abs(lead - 2) < 1e-6:
@@ -194,8 +206,12 @@ def _constant(e: Evidence) -> list[Finding]:
     known += _factorials(e)
     scale = max(abs(e.offset), 1e-9)
     if all(abs(e.offset - t) > 1e-6 * scale for t in known) and abs(e.offset) > 1e-7 * max(r * n, k):
-        words = f"The loss is shifted by a constant of {e.offset:.6g}: it is not minus the ELBO in value, only in gradient."
-        found.append(Finding("K6", words, {"offset": e.offset, "at sizes": list(vars(e.small).values())}, severity="info"))
+        words = (
+            f"The loss is shifted by a constant of {e.offset:.6g}: it is not minus the ELBO in value, only in gradient."
+        )
+        found.append(
+            Finding("K6", words, {"offset": e.offset, "at sizes": list(vars(e.small).values())}, severity="info")
+        )
     return found
 
 
@@ -211,9 +227,19 @@ def bend_findings(e: Evidence) -> list[Finding]:
     b = e.bend
     if b is None:
         return []
-    numbers = {"kind": b.kind, "level": b.level, "nats": b.nats, "weight below": b.weights[0], "weight above": b.weights[1]}
-    where = {"latent": "per latent and example", "latent_batch": "per latent, batch average", "example": "per example",
-             "batch": "of the batch average"}[b.level]
+    numbers = {
+        "kind": b.kind,
+        "level": b.level,
+        "nats": b.nats,
+        "weight below": b.weights[0],
+        "weight above": b.weights[1],
+    }
+    where = {
+        "latent": "per latent and example",
+        "latent_batch": "per latent, batch average",
+        "example": "per example",
+        "batch": "of the batch average",
+    }[b.level]
     if b.kind in ("capacity", "squared_capacity"):
         words = f"The loss pulls the KL ({where}) to a capacity of {b.nats:.4g} nats: below it the KL is rewarded."
         return [Finding("M2", words, numbers)]
@@ -237,7 +263,9 @@ def sampler_findings(e: Evidence) -> list[Finding]:
     if s is None:
         return []
     if s.shared:
-        found.append(Finding("S3", "The noise is shared: over the batch or over latents.", {}, "eps = torch.randn_like(mu)"))
+        found.append(
+            Finding("S3", "The noise is shared: over the batch or over latents.", {}, "eps = torch.randn_like(mu)")
+        )
     if not s.normal or not s.linear:
         found.append(Finding("S3", "The noise is not normal.", {}, "eps = torch.randn_like(mu)"))
     if not s.centred:
@@ -247,7 +275,7 @@ def sampler_findings(e: Evidence) -> list[Finding]:
         return found
     numbers = {"scale": a.scale, "power": a.power}
     scaled = a.straight and abs(math.log(max(a.scale, 1e-300))) > 2e-3
-    if scaled and not (e.kl.form in ("reversed", "extra")):
+    if scaled and e.kl.form not in ("reversed", "extra"):
         words = f"The noise is scaled by {a.scale:.4g}: the decoder sees another deviation than the KL pays for."
         found.append(Finding("S1", words, numbers, "z = mu + sigma * eps with the sigma of the KL"))
     if not a.straight or abs(a.power - 1) > 2e-3:
@@ -263,4 +291,11 @@ def gradient_findings(e: Evidence) -> list[Finding]:
         return []
     numbers = {g.argument: {"slope of the value": g.by_value, "gradient": g.by_gradient} for g in broken}
     names = ", ".join(g.argument for g in broken)
-    return [Finding("M6", f"Value and gradient disagree in {names}: a term is detached or under no-grad.", numbers, "drop detach()")]
+    return [
+        Finding(
+            "M6",
+            f"Value and gradient disagree in {names}: a term is detached or under no-grad.",
+            numbers,
+            "drop detach()",
+        )
+    ]

@@ -13,7 +13,12 @@ SCALED = {"gaussian_mse": "sigma^2", "laplace": "b", "logcosh": "b", "huber": "s
 
 def beta_of(e: Evidence) -> Scaling:
     """beta = k / r with its exponents."""
-    if e.recon.kind == "dead" or not e.r.value or not math.isfinite(e.r.value) or e.kl.form in ("unknown", "reversed", "mixed"):
+    if (
+        e.recon.kind == "dead"
+        or not e.r.value
+        or not math.isfinite(e.r.value)
+        or e.kl.form in ("unknown", "reversed", "mixed")
+    ):
         return Scaling(math.nan)
     if not math.isfinite(e.k.value) or undefined(e):
         return Scaling(math.nan)
@@ -76,9 +81,18 @@ def _pixels(e: Evidence, beta: Scaling, numbers: dict[str, object]) -> list[Find
         fits = abs(beta.value - 1) < 1e-6
     if fits:
         numbers = {**numbers, "constant": constant}
-        return [*found, Finding("R5", "A constant stands for the number of pixels: right at these sizes only.", numbers, severity="info")]
+        return [
+            *found,
+            Finding(
+                "R5", "A constant stands for the number of pixels: right at these sizes only.", numbers, severity="info"
+            ),
+        ]
     severity = "warn" if plausible(e, beta) and e.r.constant > 2.5 else "error"
-    words = "The reconstruction is averaged over pixels and the KL is not" if power < 0 else "Pixels weigh the two terms differently"
+    words = (
+        "The reconstruction is averaged over pixels and the KL is not"
+        if power < 0
+        else "Pixels weigh the two terms differently"
+    )
     found.append(Finding("R1", f"{words}: beta grows like {beta.expression}.", dict(numbers), _SUM_PIXELS, severity))
     return found
 
@@ -96,17 +110,30 @@ def _tokens(e: Evidence, numbers: dict[str, object]) -> list[Finding]:
     batch = like.r * e.small.B
     numbers = {**numbers, "positions": e.groups}
     if e.recon.name == "bernoulli_onehot" and _exponent(e.r, "Dx") == -1:
-        words = "The cross entropy is averaged over positions and classes and rescaled by a constant that does not match."
+        words = (
+            "The cross entropy is averaged over positions and classes and rescaled by a constant that does not match."
+        )
         return [Finding("R5", words, numbers, _SUM_PIXELS)]
     if e.groups > 1 and abs(each - 1) < 1e-6 * max(1.0, abs(each)):
         found = [Finding("R4", "The reconstruction is a mean over tokens (or positions).", numbers, _SUM_PIXELS)]
         if e.masked:
-            found.append(Finding("R3", "The number of tokens in the batch sets the weight of every example.", numbers, severity="info"))
+            found.append(
+                Finding(
+                    "R3",
+                    "The number of tokens in the batch sets the weight of every example.",
+                    numbers,
+                    severity="info",
+                )
+            )
         return found
     if e.groups > 1 and abs(batch * e.groups - 1) < 1e-6:
         return [Finding("R4", "The reconstruction is a mean over positions.", numbers, _SUM_PIXELS)]
     power = _exponent(e.r, "Dx") - _exponent(e.k, "Dx")
-    return [Finding("R1", "The reconstruction is averaged over outputs and the KL is not.", numbers, _SUM_PIXELS)] if power else []
+    return (
+        [Finding("R1", "The reconstruction is averaged over outputs and the KL is not.", numbers, _SUM_PIXELS)]
+        if power
+        else []
+    )
 
 
 def _latents(e: Evidence, beta: Scaling, numbers: dict[str, object]) -> list[Finding]:
@@ -116,7 +143,14 @@ def _latents(e: Evidence, beta: Scaling, numbers: dict[str, object]) -> list[Fin
     ratio = e.k.value * e.sizes.B if _exponent(e.k, "B") == -1 else e.k.value
     matches = e.k.constant > 2.5 and abs(ratio - 1) < 1e-6
     if math.isfinite(beta.value) and abs(beta.value - 1) < 1e-6 and matches:
-        return [Finding("R5", "A constant stands for the number of latents: right at these sizes only.", dict(numbers), severity="info")]
+        return [
+            Finding(
+                "R5",
+                "A constant stands for the number of latents: right at these sizes only.",
+                dict(numbers),
+                severity="info",
+            )
+        ]
     words = f"The KL is averaged over latents: its weight per nat is {e.k.expression}."
     severity = "info" if e.recon.kind == "dead" and e.kl.form == "fixed" else "error"
     return [Finding("R2", words, dict(numbers), _SUM_LATENTS, severity)]
@@ -128,7 +162,9 @@ def _batch(e: Evidence, beta: Scaling, numbers: dict[str, object]) -> list[Findi
     power = _exponent(e.k, "B") - _exponent(e.r, "B")
     if e.recon.kind == "dead":
         if _exponent(e.k, "B") == 0 and e.kl.form != "dead":
-            words = "The KL is summed over the batch: beside a reconstruction averaged over it, beta grows with the batch."
+            words = (
+                "The KL is summed over the batch: beside a reconstruction averaged over it, beta grows with the batch."
+            )
             return [Finding("R3", words, dict(numbers), severity="info")]
         return []
     unknown = e.k.exponents.get("B") is None or e.r.exponents.get("B") is None
@@ -136,8 +172,13 @@ def _batch(e: Evidence, beta: Scaling, numbers: dict[str, object]) -> list[Findi
         return []
     numbers = {**numbers, "exponent of B": power}
     constant = beta.constant if power < 0 else 1 / beta.constant if beta.constant else math.nan
-    if math.isfinite(constant) and constant > 1.5 and abs(constant - round(constant)) < 1e-6 and not _exponent(beta, "Dz"):
-        right = e.sizes.B == round(constant)
+    if (
+        math.isfinite(constant)
+        and constant > 1.5
+        and abs(constant - round(constant)) < 1e-6
+        and not _exponent(beta, "Dz")
+    ):
+        right = round(constant) == e.sizes.B
         words = f"A configured batch size of {round(constant)} divides one term and the real one the other."
         return [Finding("R5", words, numbers, "divide both terms by x.shape[0]", "info" if right else "error")]
     words = f"The batch is reduced on one side only: beta = {beta.expression}."
@@ -151,7 +192,13 @@ def _constants(e: Evidence, beta: Scaling, numbers: dict[str, object]) -> list[F
         return []
     power = _exponent(e.r, "Dx") - _exponent(e.k, "Dx")
     whole = abs(c - round(c)) < 1e-6 and round(c) > 2
-    if power == -1 and whole and e.recon.kind == "elementwise" and abs(c / e.sizes.Dx - 1) > 1e-6 and abs(c / e.sizes.Dx - 2) > 1e-6:
+    if (
+        power == -1
+        and whole
+        and e.recon.kind == "elementwise"
+        and abs(c / e.sizes.Dx - 1) > 1e-6
+        and abs(c / e.sizes.Dx - 2) > 1e-6
+    ):
         words = f"The mean over pixels is multiplied by {round(c)}, which is not the number of pixels {e.sizes.Dx}."
         return [Finding("R5", words, numbers, _SUM_PIXELS, "warn")]
     parts = 1 / beta.constant if math.isfinite(beta.constant) and beta.constant else math.nan
@@ -169,25 +216,48 @@ def likelihood_findings(e: Evidence, beta: Scaling) -> list[Finding]:
     if e.recon.kind == "dead" and e.probe.out_space != "none":
         found.append(Finding("L2", "The loss does not depend on the output.", {}, severity="error"))
     if e.recon.kind == "unknown":
-        found.append(Finding("L6", "The reconstruction is no likelihood that the audit knows.", {"misfit": e.recon.residual}, severity="warn"))
+        found.append(
+            Finding(
+                "L6",
+                "The reconstruction is no likelihood that the audit knows.",
+                {"misfit": e.recon.residual},
+                severity="warn",
+            )
+        )
     if e.recon.kind == "linear":
         words = "The reconstruction is linear in the output: minimised by sending it to infinity."
-        found += [Finding("L2", words, {"slope": e.recon.weight}), Finding("K3", "Unbounded below in the output.", {"slope": e.recon.weight})]
+        found += [
+            Finding("L2", words, {"slope": e.recon.weight}),
+            Finding("K3", "Unbounded below in the output.", {"slope": e.recon.weight}),
+        ]
     if name.startswith("bernoulli") and x == "unit" and name != "bernoulli_onehot":
         words = "Bernoulli on grey data: a bound for binary data only (its density over [0, 1] is not normalised)."
         found.append(Finding("L1", words, {}, "binarise the data or use the continuous Bernoulli", "info"))
     if name == "bernoulli_onehot":
-        found.append(Finding("L3", "Binary cross entropies of a softmax: not the categorical likelihood.", {}, severity="warn"))
+        found.append(
+            Finding("L3", "Binary cross entropies of a softmax: not the categorical likelihood.", {}, severity="warn")
+        )
     if e.recon.two:
         ratio = e.recon.two[0] / e.recon.two[1]
-        found.append(Finding("L5", f"Ones weigh {ratio:.6g} times zeros.", {"ones": e.recon.two[0], "zeros": e.recon.two[1]}))
+        found.append(
+            Finding("L5", f"Ones weigh {ratio:.6g} times zeros.", {"ones": e.recon.two[0], "zeros": e.recon.two[1]})
+        )
     if e.recon.family is not None and not e.recon.family.proper:
         found.append(Finding("L2", f"Not a likelihood: {e.recon.family.words}.", {}))
     if name in ("logcosh", "charbonnier", "huber"):
-        found.append(Finding("L2", f"{e.recon.family.words if e.recon.family else name}: its normaliser is left out.", {}, severity="info"))
+        found.append(
+            Finding(
+                "L2",
+                f"{e.recon.family.words if e.recon.family else name}: its normaliser is left out.",
+                {},
+                severity="info",
+            )
+        )
     c = e.r.constant
     if scale_name(e) == "sigma^2" and math.isfinite(c) and c > 0 and abs(math.log2(c) % 1.0) < 1e-9 and c == 2:
-        found.append(Finding("L4", "Squared error without its half.", {"r": e.r.expression}, "0.5 * (x - out)**2", "info"))
+        found.append(
+            Finding("L4", "Squared error without its half.", {"r": e.r.expression}, "0.5 * (x - out)**2", "info")
+        )
     if e.r.value < 0:
         found.append(Finding("L2", "The sign of the reconstruction is lost.", {"r": e.r.value}))
     return found
@@ -210,8 +280,12 @@ def numerics_findings(e: Evidence) -> list[Finding]:
     found = []
     if single:
         words = "; ".join(f"{b.what} at {b.argument} = {b.at:.4g}" for b in single)
-        found.append(Finding("N1", f"In float32 not finite: {words}.", {b.argument: b.at for b in single}, severity="warn"))
+        found.append(
+            Finding("N1", f"In float32 not finite: {words}.", {b.argument: b.at for b in single}, severity="warn")
+        )
     if half:
         words = "; ".join(f"{b.dtype} {b.what} at {b.argument} = {b.at:.4g}" for b in half)
-        found.append(Finding("N1", f"In half precision not finite: {words}.", {}, "compute the loss in float32", "info"))
+        found.append(
+            Finding("N1", f"In half precision not finite: {words}.", {}, "compute the loss in float32", "info")
+        )
     return found

@@ -88,11 +88,11 @@ def normal_nodes(n: int = 6) -> list[tuple[float, float]]:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Fix torch's and numpy's global generators, and put them back."""
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()
     torch.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)
     try:
         yield
     finally:
         torch.set_rng_state(torch_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
+        np.random.set_state(numpy_state)

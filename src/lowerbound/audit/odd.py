@@ -62,7 +62,7 @@ def dead_by(probe: Probe, base: Point) -> str:
 def fold(probe: Probe, small: Sizes) -> int:
     """The number that Dz must be a multiple of (1 when any Dz will do)."""
     fits = [z for z in range(1, 9) if probe.legal(small.but(Dz=z))]
-    return int(math.gcd(*fits)) if fits else 1
+    return math.gcd(*fits) if fits else 1
 
 
 def codes(probe: Probe, base: Point, noise: float) -> int:
@@ -86,7 +86,10 @@ def tiled(probe: Probe, small: Sizes, level: float, codes: int) -> dict[str, int
 
     def repeat(rows: int, columns: int, wide: int) -> Point:
         return Point(
-            base.x.repeat(rows, wide), base.out.repeat(rows, wide), base.mu.repeat(rows, columns), base.s.repeat(rows, columns)
+            base.x.repeat(rows, wide),
+            base.out.repeat(rows, wide),
+            base.mu.repeat(rows, columns),
+            base.s.repeat(rows, columns),
         )
 
     one, found = penalty(base), {}
@@ -103,7 +106,9 @@ def flat(probe: Probe, small: Sizes) -> bool:
     """Whether small moves near agreement of posterior and prior change nothing at all (a floor)."""
     base = probe.point(small, 0.05)
     same = base.but(mu=base.s.clone())
-    moved = same.but(mu=same.mu + 0.02 * torch.randn(same.mu.shape, generator=torch.Generator().manual_seed(1)).to(same.mu))
+    moved = same.but(
+        mu=same.mu + 0.02 * torch.randn(same.mu.shape, generator=torch.Generator().manual_seed(1)).to(same.mu)
+    )
     far = same.but(mu=same.mu * 1.0 + torch.linspace(-4, 4, same.mu.numel()).reshape(same.mu.shape).to(same.mu))
     start = probe.value(same)
     return abs(probe.value(moved) - start) < 1e-12 * (1 + abs(start)) and abs(probe.value(far) - start) > 1e-6
