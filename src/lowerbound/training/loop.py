@@ -311,9 +311,9 @@ class Training:
             return True
         tensors, state = self.run.read_checkpoint()
         self.epoch, self.position, self.step = state["epoch"], state["position"], state["step"]
-        if self.epoch >= self.spec.training.epochs and (self.run.path / "manifest.json").exists():
+        if self.epoch >= self.spec.training.epochs and self.run.sealed():
             return False
-        (self.run.path / "manifest.json").unlink(missing_ok=True)
+        self.run.unseal()
         self.metrics_length = state["metrics_length"]
         self.run.truncate_metrics(self.metrics_length)
         self.rows = self.run.metrics()

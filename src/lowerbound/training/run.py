@@ -75,14 +75,16 @@ class Run:
     def create(self, spec: Spec, record: Mapping[str, Any], environment: Mapping[str, Any], version: str) -> None:
         """Make the folder and write spec.json; a folder that exists is refused."""
         self.refuse_existing()
-        try:
-            (self.path / "checkpoints").mkdir(parents=True)
-        except OSError as error:
-            raise InputError(
-                f"cannot be written ({error.strerror})", where=self.path, mend="choose another --out"
-            ) from None
         header = {"format": FORMAT, "version": version, "spec": spec.json(), "data": dict(record)}
-        self.write_json("spec.json", header | {"environment": dict(environment)})
+        part = self.path.with_name(f".{self.path.name}.part")
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            (part / "checkpoints").mkdir(parents=True)
+            write_atomically(part / "spec.json", to_json(header | {"environment": dict(environment)}))
+            part.replace(self.path)
+        except OSError as error:
+            what = f"cannot be written ({error.strerror})"
+            raise InputError(what, where=self.path, mend="choose another --out") from None
 
     def refuse_existing(self) -> None:
         """An InputError if something is in the way of a new run."""
@@ -125,7 +127,7 @@ class Run:
 
     def write_weights(self, tensors: Mapping[str, Tensor]) -> None:
         """Write weights.safetensors atomically."""
-        write_atomically(self.path / "weights.safetensors", save({k: v.contiguous() for k, v in tensors.items()}))
+        write_atomically(self.path / "weights.safetensors", pack(tensors))
 
     def append_metrics(self, row: Mapping[str, Any]) -> int:
         """Add one line; returns the file's length after it."""
@@ -164,6 +166,14 @@ class Run:
         """SHA-256 of every file that figures are read from."""
         present = [name for name in HASHED if (self.path / name).exists()]
         self.write_json("manifest.json", {name: digest(self.path / name) for name in present})
+
+    def sealed(self) -> bool:
+        """Whether the run was finished: its manifest is there."""
+        return (self.path / "manifest.json").exists()
+
+    def unseal(self) -> None:
+        """Take the manifest away before files change again."""
+        (self.path / "manifest.json").unlink(missing_ok=True)
 
     def verify(self, *names: str) -> None:
         """Every named file (default: all in the manifest) is there and unaltered, or an InputError names it."""
@@ -208,7 +218,7 @@ class Run:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         contents = {
-            "state.safetensors": save({k: v.contiguous() for k, v in tensors.items()}),
+            "state.safetensors": pack(tensors),
             "state.json": to_json(state),
         }
         for name, content in contents.items():
@@ -239,6 +249,11 @@ class Run:
             mend = f"delete that folder to go on from {found[-2].name}" if found[1:] else "train again"
             raise InputError("was altered: its SHA-256 differs from the manifest", where=newest / damaged[0], mend=mend)
         return parse_tensors(contents["state.safetensors"], newest), json.loads(contents["state.json"])
+
+
+def pack(tensors: Mapping[str, Tensor]) -> bytes:
+    """Tensors as safetensors; each is copied, since tied weights share memory and the format does not."""
+    return save({name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()})
 
 
 def parse_tensors(content: bytes, where: Path) -> dict[str, Tensor]:
