@@ -19,13 +19,13 @@ SHARED_READERS = {"figures", "pictures", "style", "words", "terms"}  # what read
 HELPERS = SHARED_READERS | {"__init__"}
 
 DISK_MODULES = set(
-    """os shutil tempfile subprocess socket urllib http ftplib requests pooch fcntl mmap glob zipfile tarfile gzip lzma bz2
-    sqlite3 safetensors""".split()  # noqa: SIM905
+    """os shutil tempfile subprocess socket urllib http ftplib requests pooch fcntl mmap glob zipfile tarfile gzip
+    lzma bz2 sqlite3 safetensors""".split()  # noqa: SIM905
 )
 NAMES_ONLY = {"os.PathLike", "os.fspath"}  # a type and a conversion: neither looks at the disk
 DISK_CALLS = set(
-    """write_text write_bytes read_text read_bytes mkdir unlink rmdir touch iterdir rglob exists is_file is_dir save_file
-    load_file savefig imsave to_csv tofile fromfile memmap""".split()  # noqa: SIM905
+    """write_text write_bytes read_text read_bytes mkdir unlink rmdir touch iterdir rglob exists is_file is_dir
+    save_file load_file savefig imsave to_csv tofile fromfile memmap""".split()  # noqa: SIM905
 )
 CLOCKS = {"time", "datetime", "timeit", "sched"}
 STOPS = {"exit", "quit", "sys.exit", "os._exit", "os.abort"}
