@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,10 @@ def load(
     return build(read(existing(source), options), options)
 
 
+MEMORY = "memory"
+"""The source that the record names for data given as an array or a frame: nothing to read again."""
+
+
 def from_array(x: Any, y: Any = None, *, name: str = "array", **options: Any) -> Data:
     """The data set of an array, a tensor, nested lists, or a DataFrame; the options are those of :func:`load`.
 
@@ -83,7 +88,8 @@ def from_array(x: Any, y: Any = None, *, name: str = "array", **options: Any) ->
         raw = tabled(Raw(name, name, {ALL: values(x, name)}), chosen)
     if y is not None:
         raw = labelled(raw, {ALL: answers(y, len(raw.x[ALL]), name)})
-    return build(raw, chosen)
+    data = build(raw, chosen)
+    return replace(data, record={**data.record, "source": MEMORY})
 
 
 def existing(source: str | PathLike[str]) -> Path:

@@ -12,6 +12,7 @@ import torch
 
 from lowerbound import data as data_floor
 from lowerbound.data.dataset import Column, Data, Summary
+from lowerbound.data.load import MEMORY
 from lowerbound.errors import InputError
 from lowerbound.model.autoencoder import Autoencoder
 from lowerbound.training.run import Run
@@ -39,7 +40,7 @@ class Trained:
     def _reload(self) -> Data:
         options = self.spec.data.model_dump()
         source = options.pop("source")
-        if self.run.record().get("source") == "memory":
+        if self.run.record()["source"] == MEMORY:
             what = "was trained on an array in memory, which a run folder does not keep"
             raise InputError(what, where=self.run.path, mend="give the data: lowerbound.load(run, data=...)")
         return data_floor.load(source, data_dir=self.data_dir, **options)

@@ -1,0 +1,23 @@
+"""Random numbers are functions of their key."""
+
+import torch
+
+from lowerbound.training.randomness import BLOCK, mix, noise, order
+
+
+def test_order_is_a_permutation_and_a_pure_function():
+    assert torch.equal(order(3, 5, 1000), order(3, 5, 1000))
+    assert torch.equal(order(3, 5, 1000).sort().values, torch.arange(1000))
+    assert not torch.equal(order(3, 5, 1000), order(3, 6, 1000))
+
+
+def test_noise_belongs_to_the_row_not_to_the_batch():
+    whole = noise(0, 0, 3 * BLOCK, 2, 4)
+    parts = torch.cat([noise(0, a, min(a + 700, 3 * BLOCK), 2, 4) for a in range(0, 3 * BLOCK, 700)], 1)
+    assert torch.equal(whole, parts)
+    assert abs(float(whole.mean())) < 6 / (whole.numel() ** 0.5)  # false alarm 2e-9
+
+
+def test_keys_do_not_collide():
+    seeds = {mix(a, b) for a in range(200) for b in range(200)}
+    assert len(seeds) == 40000
