@@ -27,6 +27,10 @@ DISK_CALLS = set(
     """write_text write_bytes read_text read_bytes mkdir unlink rmdir touch iterdir rglob exists is_file is_dir
     save_file load_file savefig imsave to_csv tofile fromfile memmap""".split()  # noqa: SIM905
 )
+TOUCHES = {
+    "audit/sandbox.py": "runs the loss that a person asked to be checked, in a process of its own",
+    "audit/picture.py": "draws into the file that was asked for",
+}
 CLOCKS = {"time", "datetime", "timeit", "sched"}
 STOPS = {"exit", "quit", "sys.exit", "os._exit", "os.abort"}
 CONSOLE = {"print", "input", "breakpoint", "sys.stdout.write", "sys.stderr.write", "rich.print"}
@@ -104,13 +108,15 @@ def touching(files: list[Source]) -> list[str]:
     """Disk and network outside data/, training/run and doors/."""
     found = []
     for file in files:
-        if file.floor in ("data", "doors") or file.path.startswith("training/run"):
+        if file.floor in ("data", "doors") or file.path.startswith("training/run") or file.path in TOUCHES:
             continue
         for node, name, _ in file.imports():
             if name.split(".")[0] in DISK_MODULES and name not in NAMES_ONLY and not only_names(file, name):
                 found.append(file.at(node, f"imports {name}"))
         for node, name in file.calls():
             last = name.rpartition(".")[2]
+            if last == "savefig" and node.args and "buffer" in ast.unparse(node.args[0]).lower():
+                continue
             opens = name == "open" or (last == "open" and "." in name) or (last == "glob" and "." in name)
             if (opens or (last in DISK_CALLS and "." in name)) and not file.excused(node, "own code"):
                 found.append(file.at(node, f"calls {name}"))

@@ -34,7 +34,7 @@ def forecast(data: Array, beta: float, latents: int, likelihood: str = "gaussian
     signals). ``data`` is (examples, parts); ``beta`` is the effective beta that an audit reports.
     """
     flat = np.asarray(data, dtype=float).reshape(len(data), -1)
-    centre = np.sum(flat, axis=0) / len(flat)
+    centre = np.sum(flat, axis=0) / len(flat)  # not nats: the mean example
     flat = flat - centre
     if likelihood.startswith("bernoulli"):
         flat = flat / np.sqrt(np.clip(centre * (1 - centre), 1e-3, None))

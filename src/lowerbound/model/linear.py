@@ -86,7 +86,7 @@ class LinearAutoencoder(Autoencoder):
         b = rows.mean(0)  # not nats: the mean example
         values, directions = torch.linalg.eigh((rows - b).T @ (rows - b) / len(rows))
         values, directions = values.flip(0).clamp(min=0), directions.flip(1)
-        variance = values[self.latent :].sum() / (len(values) - self.latent)
+        variance = values[self.latent :].sum() / (len(values) - self.latent)  # not nats: eigenvalues
         W = directions[:, : self.latent] * (values[: self.latent] - variance).clamp(min=0).sqrt()
         self._put(W, b, variance)
         return self
