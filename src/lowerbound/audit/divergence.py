@@ -157,8 +157,8 @@ def fit_surface(table: Array, mus: Array, ss: Array, noise: float, heads: list[H
     if best.residual < EXACT:
         return _named(best, by_mu, noise)
     stages = [lambda: [_try(h, (), table, mus, ss, "forward", scale, True) for h in [*PLAIN, *given]]]
-    stages.append(lambda: [_try(h, (), table, mus, ss, "reversed", scale) for h in PLAIN])
     stages.append(lambda: [_fit_free(h, table, mus, ss, scale) for h in FREE])
+    stages.append(lambda: [f for h in PLAIN if _inverse(f := _try(h, (), table, mus, ss, "reversed", scale))])
     stages.append(lambda: [_try(h, (), table, mus, ss, "forward", scale) for h in given])
     stages.append(lambda: [_try(h, (), table, mus, ss, e, scale, True) for h in PLAIN for e in EXTRAS if "sigma" in e])
     stages.append(lambda: [_try(h, (), table, mus, ss, e, scale) for h in PLAIN for e in EXTRAS])
@@ -168,6 +168,11 @@ def fit_surface(table: Array, mus: Array, ss: Array, noise: float, heads: list[H
             return _named(found, by_mu, noise)
         best = min(best, found, key=lambda f: f.residual if f.form == "forward" else 10 * f.residual)
     return _named(best, by_mu, noise) if best.residual < NEAR else KlFit("unknown", residual=best.residual)
+
+
+def _inverse(fit: KlFit) -> bool:
+    """Whether a term in mu^2 / sigma^2 is really there."""
+    return abs(fit.reverse) > 1e-3 * abs(fit.A)
 
 
 def _named(fit: KlFit, by_mu: float, noise: float) -> KlFit:

@@ -86,6 +86,9 @@ def gather(probe: Probe, sizes: Sizes, sampler: Any = None) -> Evidence:
     weigh(e)
     if kl.form in ("forward", "fixed", "spread_only") and not e.odd.dead_by:
         e.bend = _bend(e)
+    if kl.form == "unknown" and e.odd.coupled:
+        bend = _bend(e)
+        e.bend = bend if bend is not None and bend.kind == "squared_capacity" else None
     judge_sampler(e)
     e.offset = offset(e)
     e.breaks = breaks(probe, small, kl)

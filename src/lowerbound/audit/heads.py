@@ -63,6 +63,7 @@ FREE = [
     Head("softplus_std", lambda s, c: (softplus(s) + c) ** 2, (1e-3,), "sigma = softplus(s) + c"),
     Head("softplus_var", lambda s, c: softplus(s) + c, (1e-3,), "sigma^2 = softplus(s) + c"),
     Head("softplus_std", lambda s, c, b: (softplus(s + b) + c) ** 2, (1e-3, -0.5), "sigma = softplus(s + b) + c"),
+    Head("softplus_std", lambda s, c, b: (softplus(s + b) + c) ** 2, (1e-3, -4.0), "sigma = softplus(s + b) + c"),
     Head("softplus_var", lambda s, c, b: softplus(s + b) + c, (1e-3, -0.5), "sigma^2 = softplus(s + b) + c"),
     Head("softplus_std", lambda s, c, b, a: (a * softplus(s + b) + c) ** 2, (1e-3, 0.2, 0.9), "sigma = a softplus(s + b) + c"),
     Head("softplus_std", lambda s, c, a: (softplus(a * s) + c) ** 2, (1e-3, 0.8), "sigma = softplus(a s) + c"),

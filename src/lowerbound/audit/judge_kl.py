@@ -50,6 +50,8 @@ def _form(e: Evidence) -> list[Finding]:
 
 def _unknown(e: Evidence) -> list[Finding]:
     odd, found = e.odd, []
+    if e.bend is not None:
+        return []
     if odd.codes:
         words = f"mu are logits of categorical codes with {odd.codes} classes: no Gaussian KL."
         found.append(Finding("K1", words, {"classes": odd.codes}, severity="info"))

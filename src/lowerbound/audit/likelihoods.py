@@ -59,10 +59,6 @@ def continuous_bernoulli(x: Array, p: Array) -> Array:
     return bernoulli(x, p) - np.where(np.abs(p - 0.5) < 1e-3, near, exact)
 
 
-def _stirling(x: Array) -> Array:
-    return np.where(x > 1, x * np.log(np.maximum(x, 1.0)) - x + 0.5 * np.log(2 * np.pi * np.maximum(x, 1.0)), 0.0)
-
-
 FIXED = [
     Family("bernoulli_prob", bernoulli, words="Bernoulli on probabilities"),
     Family("bernoulli_logit", bernoulli_logit, words="Bernoulli on logits"),
@@ -76,7 +72,7 @@ FIXED = [
     Family("laplace_tanh", lambda x, o: np.abs(x - np.tanh(o)), scale="b", words="Laplace on tanh(out)"),
     Family("bernoulli_prob_of_logit", lambda x, o: bernoulli_logit(x, sigmoid(o)), proper=False, words="sigmoid twice"),
     Family("categorical_prob", lambda x, o: -x * np.log(_clip(o)), words="categorical on probabilities"),
-    Family("exponential", lambda x, o: x / np.where(o == 0, 1e-300, o) + np.log(_clip(np.abs(o))), words="exponential"),
+    Family("exponential", lambda x, o: x / np.where(o == 0, 1e-300, o) + np.log(np.maximum(np.abs(o), 1e-300)), words="exponential"),
     Family("continuous_bernoulli", continuous_bernoulli, words="continuous Bernoulli on probabilities"),
     Family(
         "continuous_bernoulli_logit",
@@ -96,7 +92,7 @@ FREE = [
     Family("charbonnier", lambda x, o, e: np.sqrt((x - o) ** 2 + e * e), (0.1,), scale="b", words="Charbonnier"),
     Family(
         "negative_binomial",
-        lambda x, o, t: (x + abs(t)) * np.log(np.abs(o) + abs(t)) - x * np.log(_clip(np.abs(o))),
+        lambda x, o, t: (x + abs(t)) * np.log(np.abs(o) + abs(t)) - x * np.log(np.maximum(np.abs(o), 1e-300)),
         (2.0,),
         words="negative binomial on means",
     ),

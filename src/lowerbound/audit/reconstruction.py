@@ -74,7 +74,7 @@ def curves(probe: Probe, base: Point, b: int, i: int) -> tuple[Array, Array, Arr
 def _relative(family: Family, free: tuple[float, ...], x: Array, o: Array) -> Array:
     with np.errstate(all="ignore"):
         nats = np.asarray(family.nll(x, o, *free))
-    return nats - nats[:, :1]
+        return nats - nats[:, :1]
 
 
 def _fit_one(family: Family, free: tuple[float, ...], x: Array, o: Array, y: Array) -> ReconFit:

@@ -119,7 +119,14 @@ def _by_response(fn: Callable[..., Any], probe: Probe, sizes: Sizes, names: list
 
 
 def _score(loss: Callable[..., Any], probe: Probe, sizes: Sizes) -> float | None:
+    """How well an order of the arguments behaves like a VAE loss, with s of any sign and else with s positive."""
+    scores = [_score_at(loss, probe, sizes, positive) for positive in (False, True)]
+    return scores[0] if scores[0] is not None else scores[1]
+
+
+def _score_at(loss: Callable[..., Any], probe: Probe, sizes: Sizes, positive: bool) -> float | None:
     trial = Probe(loss, probe.x_space, probe.out_space)
+    trial.positive = positive
     small = Sizes(min(sizes.B, 3), sizes.Dx, sizes.Dz)
     p = trial.point(small)
 
@@ -129,7 +136,7 @@ def _score(loss: Callable[..., Any], probe: Probe, sizes: Sizes) -> float | None
     try:
         home = at(p)
         even = abs(at(p.but(mu=-p.mu)) - home) < 1e-8 * (1 + abs(home))
-        uneven = abs(at(p.but(s=-p.s)) - home) > 1e-8 * (1 + abs(home))
+        uneven = abs(at(p.but(s=p.s + 0.9)) - at(p.but(s=p.s + 0.2))) > 1e-8 * (1 + abs(home))
         y, z = trial.point(small, salt=3), 0.5
         middle = at(p.but(x=z * p.x + (1 - z) * y.x))
         affine = abs(middle - 0.5 * (home + at(p.but(x=y.x)))) < 1e-7 * (1 + abs(home))
