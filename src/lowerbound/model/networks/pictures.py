@@ -77,7 +77,7 @@ class Pictures(Network):
         small = (channels[0], *sizes[0])
         self.dense = MLP(inputs, None, hidden=(*hidden, math.prod(small)), activation=self.activation)
         layers: list[nn.Module] = [nn.Unflatten(1, small)]
-        for i, o, size in zip(channels, channels[1:], sizes[1:-1], strict=True):
+        for i, o, size in zip(channels, channels[1:], sizes[1:-1], strict=False):
             layers += [*self._level(i), Grow(i, o, size, self.activation), ACTIVATIONS[self.activation]()]
         layers += [*self._level(channels[-1]), Grow(channels[-1], outputs[0] * outputs[1], sizes[-1], None)]
         self.tower = nn.Sequential(*layers)
