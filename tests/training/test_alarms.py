@@ -53,7 +53,11 @@ UNHEALTHY = {
         stripes,
         {"objective": {"name": "capacity", "target": 0.0, "gamma": 100.0}, "training": quick(12)},
     ),
-    "ten times too many latents": ("collapsed-dimensions", stripes, {"latent": 20, "training": quick(20)}),
+    "ten times too many latents": (
+        "collapsed-dimensions",
+        blobs,
+        {"latent": 12, "training": quick(25)},
+    ),
     "a linear warm-up that is too long": (
         "warm-up-unfinished",
         stripes,
@@ -64,7 +68,11 @@ UNHEALTHY = {
         stripes,
         {"schedule": {"name": "cyclical", "epochs": 9}},
     ),
-    "a column that copies another": ("sigma-floor", copied, {"training": quick(60, 1e-2, batch=50)}),
+    "a column that copies another": (
+        "sigma-floor",
+        copied,
+        {"latent": 1, "encoder": {"hidden": []}, "training": quick(40, 2e-2, decay="cosine")},
+    ),
     "a large network on sixty rows": (
         "over-fitting",
         tiny,

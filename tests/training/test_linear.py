@@ -28,7 +28,7 @@ def plane(n: int, parts: int, latent: int, seed: int = 0) -> Data:
 
 def best_log_likelihood(x: np.ndarray, latent: int) -> float:
     """The maximum of the average pPCA log-likelihood, from the eigenvalues alone. Tipping & Bishop 1999, eq. 8 ff."""
-    n, d = x.shape
+    d = x.shape[1]
     values = np.sort(np.linalg.eigvalsh(np.cov(x.T, bias=True)))[::-1]
     variance = values[latent:].sum() / (d - latent)
     return -0.5 * (d * math.log(2 * math.pi) + np.log(values[:latent]).sum() + (d - latent) * math.log(variance) + d)

@@ -16,7 +16,7 @@ from lowerbound.data.load import MEMORY
 from lowerbound.errors import InputError
 from lowerbound.model.autoencoder import Autoencoder
 from lowerbound.training.run import Run
-from lowerbound.training.setup import build, refuse_other_data
+from lowerbound.training.setup import build, objective_of, refuse_other_data
 from lowerbound.training.spec import Spec
 
 
@@ -36,6 +36,11 @@ class Trained:
         loaded = self.given or self._reload()
         refuse_other_data(self.run, loaded)
         return loaded
+
+    @property
+    def objective_words(self) -> str:
+        """The objective and its effective beta, in words."""
+        return objective_of(self.spec, summary_of(self.run.record())).words()
 
     def _reload(self) -> Data:
         options = self.spec.data.model_dump()

@@ -1,0 +1,11 @@
+"""Floor 5: what is done with a finished run. Readers see a run folder, never the trainer.
+
+==============  ==============================================================
+``evaluate``    the bound on held-out data, with its uncertainty
+``explain_kl``  the KL of one Normal: its parts, its pulls, its derivation
+``explain_run`` where a run's nats go, dimension by dimension
+``pictures``    samples, reconstructions, interpolations, arithmetic
+``figures``     drawings, in one style, for light and dark pages
+``report``      the page that tells a run
+==============  ==============================================================
+"""

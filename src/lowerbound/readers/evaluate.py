@@ -1,0 +1,123 @@
+"""Evaluate a run: the bound, rate and distortion of a split, each with its standard error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lowerbound.errors import InputError
+from lowerbound.maths.units import Estimate, bits, bits_per_part, sum_latent
+from lowerbound.training.load import Trained
+from lowerbound.training.measure import ACTIVE, Measured, measure
+
+DISCRETE = ("binary", "levels", "count")
+"""Kinds of data whose nats are those of a code, so that bits may be spoken of."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of one split of one run, in nats per example.
+
+    *Sign*: ``elbo`` higher is better; ``rate`` and ``distortion`` lower is better.
+    """
+
+    elbo: Estimate
+    rate: Estimate
+    distortion: Estimate
+    rate_per_dimension: list[float]
+    active_dimensions: int
+    examples: int
+    split: str
+    binarisation: str
+    samples: int
+    seed: int
+    kind: str
+    parts: int
+    sha256: str
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the bound is one on a probability, so that it is a code length too."""
+        return self.kind in DISCRETE
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready figures; every one with its unit."""
+        out: dict[str, Any] = {
+            "elbo": self.elbo.json() | {"what": "lower bound on log p(x), beta = 1"},
+            "rate": self.rate.json(),
+            "distortion": self.distortion.json(),
+            "rate_per_dimension": self.rate_per_dimension,
+            "active_dimensions": self.active_dimensions,
+            "active_threshold_nats": ACTIVE,
+            "latent_dimensions": len(self.rate_per_dimension),
+            "examples": self.examples,
+            "split": self.split,
+            "binarisation": self.binarisation,
+            "samples": self.samples,
+            "seed": self.seed,
+            "kind": self.kind,
+            "data_sha256": self.sha256,
+        }
+        if self.discrete:
+            per_part = {"value": bits_per_part(-self.elbo.value, self.parts), "unit": "bits per value"}
+            out["bits_per_dimension"] = per_part | {"stderr": bits_per_part(self.elbo.stderr, self.parts)}
+        return out
+
+    def lines(self) -> list[str]:
+        """The figures for people, a line each."""
+        lines = [
+            f"bound       {self.elbo}   lower bound on log p(x), higher is better",
+            f"rate        {self.rate}   {bits(self.rate.value):.3f} bits",
+            f"distortion  {self.distortion}",
+            f"active      {self.active_dimensions} of {len(self.rate_per_dimension)} latent dimensions (above {ACTIVE} nats)",
+            f"split       {self.split}, {self.examples} examples, binarisation {self.binarisation}, {self.samples} sample(s)",
+        ]
+        if self.discrete:
+            lines.insert(
+                3,
+                f"            {bits_per_part(-self.elbo.value, self.parts):.4f} bits per value, as a code would spend",
+            )
+        return lines
+
+
+def evaluate(
+    trained: Trained, split: str = "test", *, samples: int = 1, seed: int = 0, batch: int = 1000
+) -> Evaluation:
+    """The bound of a run on one of its splits.
+
+    Args:
+        samples: latent samples an example; the bound's expectation is the same for any, its noise is not.
+        seed: of the noise, which belongs to the example's row: no batch size changes a figure.
+
+    Raises:
+        InputError: the run has no such split, or it is empty.
+    """
+    data = trained.data
+    if split not in data.splits or not len(data.splits[split]):
+        known = ", ".join(name for name, part in data.splits.items() if len(part))
+        raise InputError(f"the run has no examples in split {split!r}", where="split", mend=f"it has: {known}")
+    measured = measure(trained.model, data, split, samples=samples, seed=seed, batch=batch)
+    return summarise(trained, measured, split, samples, seed)
+
+
+def summarise(trained: Trained, measured: Measured, split: str, samples: int, seed: int) -> Evaluation:
+    """The figures of what was measured."""
+    record = trained.run.record()
+    parts = 1
+    for side in record["shape"]:
+        parts *= side
+    return Evaluation(
+        elbo=Estimate.of(measured.elbo),
+        rate=Estimate.of(sum_latent(measured.rate)),
+        distortion=Estimate.of(measured.distortion),
+        rate_per_dimension=measured.rate_per_dimension().tolist(),
+        active_dimensions=measured.active(),
+        examples=len(measured.distortion),
+        split=split,
+        binarisation=record["binarisation"],
+        samples=samples,
+        seed=seed,
+        kind=record["kind"],
+        parts=parts,
+        sha256=record["sha256"],
+    )
