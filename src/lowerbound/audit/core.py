@@ -164,7 +164,7 @@ def confidence(e: Evidence) -> float:
     score = 1.0
     score -= 0.3 if e.kl.form == "unknown" else 0.1 if e.kl.residual > 1e-4 else 0.0
     score -= 0.3 if e.recon.kind == "unknown" else 0.1 if e.recon.kind not in ("dead", "profile") and e.recon.residual > 1e-4 else 0.0
-    score -= 0.1 * sum(v is None for v in e.k.exponents.values())
+    score -= 0.1 * max(len(e.k.guessed), sum(v is None for v in e.k.exponents.values()))
     score -= 0.2 if e.probe.residual_noise else 0.0
     score -= 0.1 if not (e.k.steady and e.r.steady) else 0.0
     return round(max(score, 0.1), 2)
@@ -185,9 +185,9 @@ def unknown(e: Evidence) -> tuple[str, ...]:
         words.append(f"a fixed decoder scale ({scale_name(e)}) and a weight on the KL are one number: only k / r is known")
     if e.sampler is None:
         words.append("whether the sampler uses the sigma of the KL: no sampler was given")
-    for name, power in e.k.exponents.items():
-        if power is None and e.kl.form != "dead":
-            words.append(f"how the KL's weight scales with {name}: the loss accepts one {name} only")
+    for name in e.k.guessed:
+        if e.kl.form != "dead":
+            words.append(f"how the weights scale with {name}: the loss accepts one {name} only (read from the values)")
     if e.recon.kind == "dead":
         words.append("beta: the loss has no reconstruction")
     words.append("weights that change with step, epoch or mode: the function shows one of them")

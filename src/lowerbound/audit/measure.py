@@ -226,6 +226,6 @@ def natural(r: float, sizes: Sizes) -> bool:
     for b in (1, sizes.B):
         for d in (1, sizes.Dx):
             c = r * b * d
-            if any(abs(c * m - round(c * m)) < 1e-7 * c * m and 0 < round(c * m) < 2001 for m in (1, 2, 10)):
+            if any(abs(c * m - round(c * m)) < 1e-7 * c * m and 0 < round(c * m) < 2001 for m in (1, 2, 3, 10)):
                 return True
     return False

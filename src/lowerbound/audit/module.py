@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lowerbound.audit.core import audit_function
 from lowerbound.audit.noise import seeded
 from lowerbound.audit.probe import Probe, Sizes, first_tensor
+from lowerbound.audit.sampler import fit_sampler
 from lowerbound.audit.settings import kl_part
 from lowerbound.audit.verdict import Finding, Verdict
 from lowerbound.errors import InputError
@@ -54,7 +56,11 @@ class Wiring:
             if given and isinstance(given[0], Tensor):
                 self.inputs[i] = given[0].detach()
             new = self.replace.get(i)
-            return None if new is None else new.reshape(result.shape).to(result.dtype)
+            if new is None:
+                return None
+            times = result.numel() // max(new.numel(), 1)  # several samples of z per example
+            new = new.repeat_interleave(times, 0) if times > 1 else new
+            return new.reshape(result.shape).to(result.dtype)
 
         return hook
 
@@ -155,7 +161,7 @@ class Stand:
         """z as the decoder's first layer receives it."""
         w, dz = self.wiring, self.latents()
         last = max(w.order.index(h) for h in self.heads)
-        entry = next((i for i in w.order[last + 1 :] if i in w.inputs and w.inputs[i][0].numel() == dz), None)
+        entry = next((i for i in w.order[last + 1 :] if i in w.inputs and w.inputs[i].shape[-1] == dz), None)
         if entry is None:
             return None
         loss = self.loss(swap)
@@ -169,7 +175,7 @@ class Stand:
                 rows = self.data.repeat(-(-len(m) // len(self.data)), *[1] * (self.data.ndim - 1))[: len(m)]
                 with torch.no_grad():
                     loss(rows.reshape(len(m), -1), rows.reshape(len(m), -1) * 0 + 0.5, m, t)
-                columns.append(w.inputs[entry].reshape(len(m), dz)[:, :wide])
+                columns.append(w.inputs[entry].reshape(len(m), -1, dz)[:, 0, :wide])
             return torch.cat(columns, 1)
 
         return sample
@@ -230,6 +236,9 @@ def check_module(
     space = out if out in ("prob", "logit", "real", "rate") and out != "auto" else _space(stand)
     sizes = Sizes(stand.size, stand.data[0].numel(), stand.latents())
     swap = _mean_is_second(stand, x, space, sizes)
+    fits = [fit_sampler(s, np.array([-0.5, 0.1, 0.6]), False) for s in (stand.sampler(False), stand.sampler(True)) if s is not None]
+    if len(fits) == 2 and fits[0] is not None and fits[1] is not None and fits[0].centred != fits[1].centred:
+        swap = fits[1].centred
     loss = stand.loss(swap)
     verdict = audit_function(loss, stand.sampler(swap), x, space, (sizes.B, sizes.Dx, sizes.Dz))
     return dataclasses.replace(verdict, findings=(*verdict.findings, *_modes(stand, loss, x, space), *_orphans(module, stand, optimizer)))

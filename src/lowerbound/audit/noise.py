@@ -89,7 +89,7 @@ def normal_nodes(n: int = 6) -> list[tuple[float, float]]:
 def seeded(seed: int) -> Iterator[None]:
     """Fix torch's and numpy's global generators, and put them back."""
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds every device and formats a traceback each time
     np.random.seed(seed)
     try:
         yield

@@ -138,8 +138,8 @@ class Probe:
 def first_tensor(value: Any) -> Any:
     """The loss itself out of what a function returns: the value, or the first of a tuple, or a dict's loss."""
     if isinstance(value, dict):
-        named = [k for k in value if "loss" in str(k).lower() and "recon" not in str(k).lower() and "kl" not in str(k)]
-        return first_tensor(value[named[0]] if named else next(iter(value.values())))
+        total = next((k for k in ("loss", "total_loss", "total") if k in value), next(iter(value)))
+        return first_tensor(value[total])
     if isinstance(value, (tuple, list)):
         return first_tensor(value[0])
     return getattr(value, "loss", value) if not isinstance(value, Tensor) else value
@@ -195,7 +195,7 @@ def detect_noise(probe: Probe, sizes: Sizes) -> None:
     point = probe.point(sizes)
     with NoiseCounter() as counter:
         probe.raw(point)
-    probe.stochastic = counter.draws > 0
+    probe.stochastic = counter.draws > 0 and _feels_noise(probe, point)
     if _shakes(probe, point):
         runs = []
         for _ in range(2):
@@ -207,6 +207,15 @@ def detect_noise(probe: Probe, sizes: Sizes) -> None:
         )
         probe.chosen_draws, probe.stochastic = moving or None, bool(moving) or probe.stochastic
     probe.residual_noise = _shakes(probe, point)
+
+
+def _feels_noise(probe: Probe, point: Point) -> bool:
+    """Whether the draws reach the loss at all."""
+    values = []
+    for node in (0.0, 1.3):
+        with DesignedNoise(node), torch.no_grad():
+            values.append(float(probe.raw(point)))
+    return abs(values[0] - values[1]) > 1e-12 * (1 + abs(values[0]))
 
 
 def _shakes(probe: Probe, point: Point) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ class Scaling:
     exponents: dict[str, int | None] = field(default_factory=dict)
     constant: float = math.nan
     steady: bool = True
+    guessed: tuple[str, ...] = ()
 
     @property
     def expression(self) -> str:
@@ -81,16 +83,30 @@ def scale(
         exponents[name] = _exponent(probe, small, weigh, start, name, tied)
     large = large // 15 if probe.stochastic else large
     direct = _safe(weigh, user) if user.B * max(user.Dx, user.Dz) <= large and probe.legal(user) else math.nan
+    guessed = tuple(n for n, v in exponents.items() if v is None)
+    if guessed and math.isfinite(direct):
+        exponents = guess(direct, user, exponents)
     known = all(v is not None for v in exponents.values())
     constant = math.nan
     if known and math.isfinite(start):
-        constant = start / _power(small, exponents)
+        constant = direct / _power(user, exponents) if guessed else start / _power(small, exponents)
         predicted = constant * _power(user, exponents)
         steady = not math.isfinite(direct) or abs(direct - predicted) <= 1e-4 * abs(predicted) + 1e-300
         value = predicted if not math.isfinite(direct) else direct
     else:
         value = direct
-    return Scaling(value, exponents, clean(constant), steady)
+    return Scaling(value, exponents, clean(constant), steady, guessed)
+
+
+def guess(value: float, sizes: Sizes, exponents: dict[str, int | None]) -> dict[str, int | None]:
+    """Exponents of sizes that cannot be varied: the fewest means that make the constant 1, 2 or 1/2; else none."""
+    missing = [n for n, v in exponents.items() if v is None]
+    for powers in sorted(itertools.product((0, -1), repeat=len(missing)), key=lambda p: -sum(p)):
+        trial = {**exponents, **dict(zip(missing, powers, strict=True))}
+        c = abs(value) / _power(sizes, trial)
+        if any(abs(c / t - 1) < 1e-5 for t in (1.0, 2.0, 0.5)):
+            return trial
+    return {n: 0 if v is None else v for n, v in exponents.items()}
 
 
 def _power(sizes: Sizes, exponents: dict[str, int | None]) -> float:
