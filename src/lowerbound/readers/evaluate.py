@@ -69,8 +69,9 @@ class Evaluation:
             f"bound       {self.elbo}   lower bound on log p(x), higher is better",
             f"rate        {self.rate}   {bits(self.rate.value):.3f} bits",
             f"distortion  {self.distortion}",
-            f"active      {self.active_dimensions} of {len(self.rate_per_dimension)} latent dimensions (above {ACTIVE} nats)",
-            f"split       {self.split}, {self.examples} examples, binarisation {self.binarisation}, {self.samples} sample(s)",
+            f"active      {self.active_dimensions} of {len(self.rate_per_dimension)} latents (above {ACTIVE} nats)",
+            f"split       {self.split}, {self.examples} examples, binarisation {self.binarisation}, "
+            f"{self.samples} sample(s) an example",
         ]
         if self.discrete:
             lines.insert(

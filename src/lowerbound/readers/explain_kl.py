@@ -65,7 +65,8 @@ class Explanation:
             f"KL(q || p)       {self.kl:.6g} nats = {bits(self.kl):.6g} bits",
             f"  mean paid      {self.mean_paid:.6g} nats   mu^2 / 2",
             f"  spread paid    {self.spread_paid:.6g} nats   (sigma^2 - 1 - log sigma^2) / 2",
-            f"pull on mu             {self.pull_on_mean:+.6g}   d KL / d mu = mu: {toward(self.pull_on_mean, 'mu', '0')}",
+            f"pull on mu             {self.pull_on_mean:+.6g}   d KL / d mu = mu: "
+            f"{toward(self.pull_on_mean, 'mu', '0')}",
             f"pull on log variance   {self.pull_on_log_variance:+.6g}   d KL / d log sigma^2 = (sigma^2 - 1) / 2: "
             f"{toward(self.pull_on_log_variance, 'sigma', '1')}",
         ]

@@ -1,11 +1,15 @@
 r"""Explain a trained run, dimension by dimension: what each costs, what pulls at it, and what the rate is made of.
 
-At the optimum of the ELBO the pull of the prior and the pull of the data cancel for every example,
+The encoder's last layer is linear, so where the objective is stationary (over the training split, at beta 1) two pulls
+cancel on average for every dimension: along mu, and on log variance,
 
-.. math:: \frac{\partial\,\text{rate}}{\partial\mu_j} = -\frac{\partial\,\text{distortion}}{\partial\mu_j},
+.. math:: E_x\!\left[\mu_j \frac{\partial\,\text{rate}}{\partial\mu_j}\right] =
+          -E_x\!\left[\mu_j \frac{\partial\,\text{distortion}}{\partial\mu_j}\right], \qquad
+          E_x\!\left[\frac{\partial\,\text{rate}}{\partial\ell_j}\right] =
+          -E_x\!\left[\frac{\partial\,\text{distortion}}{\partial\ell_j}\right].
 
-so the two columns are equal and opposite there, and their sum is what training has left undone. Over the data the rate
-splits into what z says of x and how far the aggregate posterior q(z) is from the prior:
+Their sums are what training has left undone. Over the data the rate splits into what z says of x and how far the
+aggregate posterior q(z) is from the prior:
 
 .. math:: E_x[KL(q(z|x)\|p(z))] = I_q(x; z) + KL(q(z)\|p(z)).
 
@@ -36,8 +40,8 @@ SAMPLES = 16
 class Dimension:
     """One latent dimension of a run.
 
-    ``nats`` is its average rate. The pulls are root mean squares over examples of the gradient of rate and of
-    distortion in mu and in log variance (nats per unit); ``left`` is that of their sum.
+    ``nats`` is its average rate. The pulls are averages over examples, in nats: along mu, mu times the gradient in mu;
+    on log variance, the gradient in it. Positive toward N(0, 1) for the mean, negative for a log variance below 0.
     """
 
     index: int
@@ -45,15 +49,23 @@ class Dimension:
     active: bool
     prior_on_mean: float
     data_on_mean: float
-    left_on_mean: float
     prior_on_log_variance: float
     data_on_log_variance: float
-    left_on_log_variance: float
 
     @property
     def bits(self) -> float:
         """The rate in bits."""
         return bits(self.nats)
+
+    @property
+    def left_on_mean(self) -> float:
+        """What the two pulls along mu leave: 0 at an optimum."""
+        return self.prior_on_mean + self.data_on_mean
+
+    @property
+    def left_on_log_variance(self) -> float:
+        """What the two pulls on log variance leave: 0 at an optimum."""
+        return self.prior_on_log_variance + self.data_on_log_variance
 
 
 @dataclass(frozen=True)
@@ -90,8 +102,8 @@ class RunExplanation:
         dead = [d for d in self.dimensions if not d.active]
         used, idle = sum(d.nats for d in active), sum(d.nats for d in dead)
         sentences = [
-            f"{len(active)} of {len(self.dimensions)} latent dimensions carry {used:.2f} nats ({bits(used):.2f} bits) an "
-            f"example" + (f"; the other {len(dead)} cost {idle:.3f} nats together." if dead else ".")
+            f"{len(active)} of {len(self.dimensions)} latent dimensions carry {used:.2f} nats ({bits(used):.2f} bits) "
+            "an example" + (f"; the other {len(dead)} cost {idle:.3f} nats together." if dead else ".")
         ]
         sentences.append(
             f"Of the rate of {self.rate:.2f} nats, {self.information:.2f} say which x it is (at most log N = "
@@ -99,29 +111,28 @@ class RunExplanation:
             "distance of all the codes together from the prior."
         )
         if active:
-            left = max(d.left_on_mean / max(d.prior_on_mean, 1e-12) for d in active)
+            prior, data = sum(d.prior_on_mean for d in active), sum(d.data_on_mean for d in active)
             sentences.append(
-                f"The prior's pull on mu and the data's are opposite; what is left of it is at most {100 * left:.0f}% of "
-                "the pull (0% at an exact optimum of the bound)."
+                f"Along mu the prior pulls with {prior:+.2f} nats and the data with {data:+.2f}, over the active "
+                "dimensions: equal and opposite at an optimum of the bound."
             )
         return sentences
 
     def lines(self) -> list[str]:
         """The table and its sentences for people."""
-        head = f"{'dim':>4} {'nats':>8} {'bits':>8}   {'prior on mu':>11} {'data on mu':>11} {'left':>8}   " + (
-            f"{'prior on l':>11} {'data on l':>11} {'left':>8}"
-        )
+        head = f"{'dim':>4} {'nats':>8} {'bits':>8}   {'along mu: prior':>15} {'data':>9} {'left':>8}   "
+        head += f"{'on log variance: prior':>22} {'data':>9} {'left':>8}"
         rows = [
-            f"{d.index:>4} {d.nats:8.3f} {d.bits:8.3f}   {d.prior_on_mean:11.4f} {-d.data_on_mean:11.4f} "
-            f"{d.left_on_mean:8.4f}   {d.prior_on_log_variance:11.4f} {-d.data_on_log_variance:11.4f} "
-            f"{d.left_on_log_variance:8.4f}" + ("" if d.active else "   collapsed")
+            f"{d.index:>4} {d.nats:8.3f} {d.bits:8.3f}   {d.prior_on_mean:+15.4f} {d.data_on_mean:+9.4f} "
+            f"{d.left_on_mean:+8.4f}   {d.prior_on_log_variance:+22.4f} {d.data_on_log_variance:+9.4f} "
+            f"{d.left_on_log_variance:+8.4f}" + ("" if d.active else "   collapsed")
             for d in sorted(self.dimensions, key=lambda d: -d.nats)
         ]
-        legend = "pulls: root mean square over examples, nats per unit of mu and of l = log variance; opposite signs"
+        legend = "pulls: averages over examples, nats; prior and data are equal and opposite at an optimum of the bound"
         return [head, *rows, legend, "", *self.words()]
 
 
-def explain_run(trained: Trained, split: str = "test", *, examples: int = 1000, seed: int = 0) -> RunExplanation:
+def explain_run(trained: Trained, split: str = "train", *, examples: int = 1000, seed: int = 0) -> RunExplanation:
     """Explain a run on up to ``examples`` rows of a split.
 
     Raises:
@@ -138,10 +149,12 @@ def explain_run(trained: Trained, split: str = "test", *, examples: int = 1000, 
         what = f"its posterior is {type(q).__name__}, whose rate does not split by dimension"
         raise InputError(what, where=trained.run.path, mend="explain a run with posterior normal")
     m, l = q.mean.detach(), q.log_variance.detach()
-    prior, pulled = _pulls(trained, x, m, l, seed)
+    prior, data_pull = _pulls(trained, x, m, l, seed)
     nats = mean_examples(kl_normal(m.double(), l.double())).tolist()
     dimensions = [
-        Dimension(j, nats[j], nats[j] > ACTIVE, *(_rms(a[:, j]) for a in _columns(prior, pulled)))
+        Dimension(
+            j, nats[j], nats[j] > ACTIVE, *(float(pull[j]) for pull in (prior[0], data_pull[0], prior[1], data_pull[1]))
+        )
         for j in range(model.latent)
     ]
     information, gap = _surgery(m.double(), l.double(), seed)
@@ -149,22 +162,16 @@ def explain_run(trained: Trained, split: str = "test", *, examples: int = 1000, 
 
 
 def _pulls(trained: Trained, x: Tensor, m: Tensor, l: Tensor, seed: int) -> tuple[list[Tensor], list[Tensor]]:
-    """Gradients of rate and of distortion in mu and log variance, per example: two pairs of (n, latent)."""
+    """Average pulls of the prior and of the data, along mu and on log variance: two pairs of (latent,)."""
     model = trained.model
-    m, l = m.requires_grad_(), l.requires_grad_()
-    rate = kl_normal(m, l).sum()
-    prior = list(torch.autograd.grad(rate, (m, l)))
-    z = DiagonalNormal(m, l).transform(noise(seed, 0, len(x), SAMPLES, model.latent).to(m))
+    a, b = m.clone().requires_grad_(), l.clone().requires_grad_()
+    prior = torch.autograd.grad(kl_normal(a, b).sum(), (a, b))
+    z = DiagonalNormal(a, b).transform(noise(seed, 0, len(x), SAMPLES, model.latent).to(m))
     distortion = -mean_samples(model.likelihood.log_prob(model.outputs(z), x)).sum()
-    return prior, list(torch.autograd.grad(distortion, (m, l)))
-
-
-def _columns(prior: list[Tensor], pulled: list[Tensor]) -> list[Tensor]:
-    return [prior[0], pulled[0], prior[0] + pulled[0], prior[1], pulled[1], prior[1] + pulled[1]]
-
-
-def _rms(a: Tensor) -> float:
-    return float((a.double().square().sum() / len(a)).sqrt())
+    data = torch.autograd.grad(distortion, (a, b))
+    return tuple(
+        [mean_examples((m * on_mean).double()), mean_examples(on_log.double())] for on_mean, on_log in (prior, data)
+    )  # type: ignore[return-value]
 
 
 def _surgery(m: Tensor, l: Tensor, seed: int) -> tuple[float, float]:

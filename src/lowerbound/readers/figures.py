@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,17 +16,18 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from lowerbound.maths.units import bits
+from lowerbound.maths.units import LN2, bits
 from lowerbound.training.measure import ACTIVE
 
 INK, FAINT, GRID = "#010203", "#040506", "#070809"
 BLUE, ORANGE, GREEN, GREY = "#0a0b0c", "#0d0e0f", "#101112", "#131415"
 VARIABLES = {INK: "ink", FAINT: "faint", GRID: "grid", BLUE: "blue", ORANGE: "orange", GREEN: "green", GREY: "grey"}
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lowerbound",
-    "font.family": ["system-ui", "sans-serif"],
+    "font.family": "sans-serif",
     "font.size": 10,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
@@ -60,6 +62,7 @@ def svg(figure: Figure, title: str, description: str) -> str:
     drawn = drawn[drawn.index("<svg") :]
     for colour, name in VARIABLES.items():
         drawn = drawn.replace(colour, f"var(--{name})")
+    drawn = re.sub(r"(font: [^;\"]*?px) [^;\"]+", r"\1 system-ui, sans-serif", drawn)
     head, rest = drawn.split(">", 1)
     label = f"<title>{html.escape(title)}</title><desc>{html.escape(description)}</desc>"
     return f'{head} role="img" aria-label="{html.escape(title)}">{label}{rest}'
@@ -99,7 +102,7 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> str:
                 axis.plot(epochs, [row["valid"][term] for row in rows], color=ORANGE, label="held out")
             axis.set_title(f"{term}, nats per example", fontsize=10)
             axis.set_xlabel("epoch")
-            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             _tight(axis, [row[part][term] for row in rows for part in ("train", "valid") if row[part]])
         best = [row["epoch"] for row in rows if row["best"]]
         if best:
@@ -114,9 +117,9 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> str:
                 xytext=(-3, 0),
                 textcoords="offset points",
             )
-        axes[0].legend(loc="lower right", fontsize=9)
+        axes[2].legend(loc="upper right", fontsize=9)
         last = rows[-1]["valid"] or rows[-1]["train"]
-        words = f"At the last epoch: bound {last['bound']:.2f}, rate {last['rate']:.2f}, distortion {last['distortion']:.2f}."
+        words = ", ".join(f"{term} {last[term]:.2f}" for term in ("bound", "rate", "distortion")) + " at the last epoch"
         return svg(figure, "Bound, rate and distortion by epoch", words)
 
 
@@ -145,26 +148,31 @@ def rates(per_dimension: Sequence[float]) -> str:
             "latent dimension, by rate" + (f" (the first {shown} of {len(values)})" if shown < len(values) else "")
         )
         axis.set_ylabel("rate, nats")
-        axis.secondary_yaxis("right", functions=(bits, lambda b: b * 0.6931471805599453)).set_ylabel("bits", color=INK)
+        axis.secondary_yaxis("right", functions=(bits, _nats)).set_ylabel("bits", color=INK)
         axis.grid(axis="x", visible=False)
         axis.legend(loc="upper right", fontsize=9)
         words = ", ".join(f"dimension {i}: {per_dimension[i]:.3f} nats" for i in order[:shown])
         return svg(figure, "Rate per latent dimension", words)
 
 
+def _nats(b: Any) -> Any:
+    return b * LN2
+
+
 def plane(means: np.ndarray, labels: np.ndarray | None, names: Sequence[str], dimensions: tuple[int, int]) -> str:
     """Posterior means in two latent dimensions, coloured and named by class; circles of N(0, 1) behind."""
+    size = 30 if len(means) < 400 else 11
     with rc_context(STYLE):
         figure, (axis,) = _axes(6.4, 5.6)
         for radius in (1, 2):
             angle = np.linspace(0, 2 * np.pi, 200)
             axis.plot(radius * np.cos(angle), radius * np.sin(angle), color=GREY, linewidth=1, zorder=0)
         if labels is None:
-            axis.scatter(means[:, 0], means[:, 1], s=9, color=BLUE, alpha=0.6, linewidths=0)
+            axis.scatter(means[:, 0], means[:, 1], s=size, color=BLUE, alpha=0.6, linewidths=0)
         else:
             for k, value in enumerate(np.unique(labels)):
                 at = means[labels == value]
-                axis.scatter(at[:, 0], at[:, 1], s=11, color=CLASSES[k % len(CLASSES)], alpha=0.75, linewidths=0)
+                axis.scatter(at[:, 0], at[:, 1], s=size, color=CLASSES[k % len(CLASSES)], alpha=0.75, linewidths=0)
                 name = names[int(value)] if int(value) < len(names) else str(value)
                 x, y = np.median(at, 0)
                 axis.annotate(

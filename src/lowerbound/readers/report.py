@@ -97,11 +97,11 @@ def headline(trained: Trained, e: Evaluation) -> str:
         f"As a code, an example takes {bits(-e.elbo.value):.1f} bits: {bits(e.rate.value):.1f} for z and "
         f"{bits(e.distortion.value):.1f} for x given z, {bits(-e.elbo.value) / e.parts:.3f} bits a value."
         if e.discrete
-        else "The values are real numbers, so this is a bound on a density: it may be positive, and it is no code length."
+        else "The values are real numbers, so this bounds a density: it may be positive, and it is no code length."
     )
     bar = (
         f'<div class="split" role="img" aria-label="rate is {100 * share:.0f} percent of the sum">'
-        f'<i class="r" style="width:{100 * share:.2f}%"></i><i class="d" style="width:{100 * (1 - share):.2f}%"></i></div>'
+        f'<i class="r" style="width:{100 * share:.2f}%"></i><i class="d" style="flex:1"></i></div>'
         if 0 < share < 1
         else ""
     )
@@ -165,7 +165,7 @@ def dimensions(trained: Trained, e: Evaluation) -> str:
         return "<h2>What the KL term did</h2>" + paragraph(
             f"The posterior has full covariance, so its {e.rate.value:.2f} nats do not split by dimension."
         )
-    explained = explanation(trained, e.split)
+    explained = explanation(trained)
     order = np.argsort(e.rate_per_dimension)[::-1]
     rows = [
         (
@@ -189,10 +189,10 @@ def dimensions(trained: Trained, e: Evaluation) -> str:
     )
 
 
-def explanation(trained: Trained, split: str) -> RunExplanation | None:
-    """The explanation of the run, where its posterior allows one."""
+def explanation(trained: Trained) -> RunExplanation | None:
+    """The explanation of the run on training rows, where its posterior allows one."""
     try:
-        return explain_run(trained, split)
+        return explain_run(trained)
     except InputError:
         return None
 
@@ -202,17 +202,12 @@ def pulls(explained: RunExplanation) -> str:
     rows = [
         (
             d.index,
-            f"{d.prior_on_mean:.3f}",
-            f"−{d.data_on_mean:.3f}",
-            f"{d.left_on_mean:.3f}",
-            f"{d.prior_on_log_variance:.3f}",
-            f"−{d.data_on_log_variance:.3f}",
-            f"{d.left_on_log_variance:.3f}",
+            *(f"{v:+.3f}" for v in (d.prior_on_mean, d.data_on_mean, d.prior_on_log_variance, d.data_on_log_variance)),
         )
         for d in sorted(explained.dimensions, key=lambda d: -d.nats)
     ]
-    head = ("dimension", "prior on mu", "data on mu", "left", "prior on log var", "data on log var", "left")
-    return table(head, rows, "The pull of the prior against the pull of the data (root mean square, nats per unit)")
+    head = ("dimension", "along mu: prior", "data", "on log variance: prior", "data")
+    return table(head, rows, "The pull of the prior against the pull of the data, nats, averaged over training rows")
 
 
 def training(trained: Trained) -> str:
@@ -320,7 +315,7 @@ def latent_plane(trained: Trained, split: str) -> str:
     names = trained.data.label_names
     drawing = figures.plane(means[:, [first, second]], labels, names, (int(first), int(second)))
     caption = (
-        f"Posterior means of {len(rows):,} {split} examples in the two dimensions whose means vary most; the circles are "
+        f"Posterior means of {len(rows):,} {split} examples in the two dimensions whose means vary most; circles are "
         "one and two deviations of the prior."
     )
     made = "<h2>The latent plane</h2>" + figure(drawing, caption, "square")

@@ -75,7 +75,7 @@ class Run:
     def create(self, spec: Spec, record: Mapping[str, Any], environment: Mapping[str, Any], version: str) -> None:
         """Make the folder and write spec.json; a folder that exists is refused."""
         self.refuse_existing()
-        header = {"format": FORMAT, "version": version, "spec": spec.json(), "data": dict(record)}
+        header = {"format": FORMAT, "version": version, "spec": spec.settings(), "data": dict(record)}
         part = self.path.with_name(f".{self.path.name}.part")
         try:
             shutil.rmtree(part, ignore_errors=True)

@@ -109,7 +109,7 @@ class Spec(Frozen):
             raise InputError("; ".join(mistakes), where=where)
         return spec
 
-    def json(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """The spec as JSON-ready nested settings."""
         return self.model_dump(mode="json")
 
@@ -123,7 +123,8 @@ def _sentence(fault: Any) -> str:
     path = [str(part) for part in fault["loc"]]
     key = ".".join(path)
     if fault["type"] == "extra_forbidden":
-        holder: type[BaseModel] = {"data": DataSpec, "training": TrainingSpec}.get(path[0], Spec) if path[1:] else Spec
+        parts: dict[str, type[BaseModel]] = {"data": DataSpec, "training": TrainingSpec}
+        holder = parts.get(path[0], Spec) if path[1:] else Spec
         return f"{key}: no such setting; {nearest(path[-1], holder.model_fields)}"
     message = fault["msg"][0].lower() + fault["msg"][1:]
     return f"{key}: {message}, got {fault['input']!r}"
@@ -149,4 +150,4 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings laid on the defaults, so that an option alone (``encoder.hidden``) keeps the default part's name."""
-    return merge(Spec().json(), settings)
+    return merge(Spec().settings(), settings)
