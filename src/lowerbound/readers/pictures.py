@@ -100,7 +100,7 @@ def interpolate(trained: Trained, x: Tensor, y: Tensor, steps: int = 10, kind: A
 
 def arithmetic(trained: Trained, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """a - b + c on codes, each the average of the codes of some examples (n, *shape): decoded, (*shape)."""
-    codes = [encode(trained, part).sum(0) / len(part) for part in (a, b, c)]
+    codes = [encode(trained, part).sum(0) / len(part) for part in (a, b, c)]  # not nats: average codes
     return decode(trained, (codes[0] - codes[1] + codes[2])[None])[0]
 
 
