@@ -1,32 +1,14 @@
-"""The Bernoulli likelihood on logits, with its gradient written down."""
+"""The Bernoulli likelihood on logits."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from torch import Tensor
 from torch.distributions import Bernoulli as BernoulliDistribution
+from torch.nn import functional as F
 
 from lowerbound.data.dataset import Summary
+from lowerbound.maths.units import sum_parts
 from lowerbound.model.likelihoods.base import LIKELIHOODS, TINY, Likelihood, logit_of_mean
-
-
-class _LogProb(torch.autograd.Function):
-    """sum_i x_i l_i - softplus(l_i) over the last axis; its derivative in l is x - sigmoid(l)."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
-        """log(1 + e^l) = log1p(e^-|l|) + max(l, 0), in place: fresh memory costs more than arithmetic."""
-        ctx.save_for_backward(logits, x)
-        cost = logits.abs().neg_().exp_().log1p_().add_(logits.clamp(min=0)).addcmul_(x, logits, value=-1)
-        return cost.sum(-1).neg_()
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:  # type: ignore[override]
-        logits, x = ctx.saved_tensors
-        to_x = logits * gradient.unsqueeze(-1) if ctx.needs_input_grad[1] else None
-        return torch.sigmoid(logits).sub(x).mul(-gradient.unsqueeze(-1)), to_x
 
 
 @LIKELIHOODS.register("bernoulli")
@@ -39,6 +21,7 @@ class Bernoulli(Likelihood):
     *Units and sign*: nats per example, higher is better. *Neutral setting*: it has no options; logit 0 gives ln 2 a
     value. *Source*: Kingma & Welling 2014 (1312.6114), appendix C.1.
 
+    >>> import torch
     >>> s = Summary("binary", (2,), torch.full((2,), 0.5), torch.full((2,), 0.5))
     >>> Bernoulli(s).log_prob(torch.zeros(1, 1, 1, 2), torch.ones(1, 2))
     tensor([[-1.3863]])
@@ -54,7 +37,9 @@ class Bernoulli(Likelihood):
         return BernoulliDistribution(logits=self._single(out), validate_args=False)
 
     def log_prob(self, out: Tensor, x: Tensor) -> Tensor:
-        return _LogProb.apply(self._flat(out).squeeze(-2), x.flatten(1))
+        logits = self._flat(out).squeeze(-2)
+        cost = F.binary_cross_entropy_with_logits(logits, x.flatten(1).expand_as(logits), reduction="none")
+        return -sum_parts(cost, 1)
 
     def marginal_variance(self, summary: Summary) -> Tensor:
         return (summary.mean * (1 - summary.mean)).clamp(min=TINY)

@@ -1,15 +1,15 @@
-r"""The continuous Bernoulli: a density on [0, 1] whose normaliser is computed without loss near lambda = 1/2.
+r"""The continuous Bernoulli: a density on [0, 1] whose normaliser is stable through lambda = 1/2.
 
-With the logit l and h = l/2, the log density is
+With the logit l, and b = \|l\|,
 
-.. math:: \log p(x) = (x - \tfrac12)\,l - \log\frac{\sinh h}{h},
+.. math:: \log p(x) = x\,l - \max(l, 0) - \log\frac{1 - e^{-b}}{b}, \qquad
+          \frac{d\log p}{dl} = x - \tfrac12 - \tfrac12 L(l/2), \quad L(h) = \coth h - \frac1h,
 
-which is 0 at l = 0 and subtracts no nearly equal numbers anywhere.
+the last fraction going to 1 as b goes to 0; near 0 the Langevin function L is its continued fraction.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -17,51 +17,41 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from lowerbound.data.dataset import Summary
+from lowerbound.maths.units import at_least_float32, sum_parts
 from lowerbound.model.likelihoods.base import LIKELIHOODS, TINY, Likelihood
 
-NEAR = 1.0
-"""Below this |h| the series in h^2 are used; their first terms left out are below 1e-17."""
-SINHC = tuple(1 / math.factorial(2 * k + 1) for k in range(1, 10))
-LANGEVIN = tuple(2 * k / math.factorial(2 * k + 1) for k in range(1, 10))
-
-
-def _series(square: Tensor, coefficients: tuple[float, ...]) -> Tensor:
-    total = torch.full_like(square, coefficients[-1])
-    for c in coefficients[-2::-1]:
-        total = total * square + c
-    return total
-
-
-def _log_sinhc(h: Tensor) -> Tensor:
-    """log(sinh(h) / h), even in h, 0 at 0."""
-    a = h.abs()
-    low, high = a.clamp(max=NEAR).square(), a.clamp(min=NEAR)
-    near = torch.log1p(low * _series(low, SINHC))
-    far = high - torch.log(2 * high) + torch.log1p(-torch.exp(-2 * high))
-    return torch.where(a < NEAR, near, far)
+NEAR = 0.5
+"""Below this |h| the Langevin function is a continued fraction, above it coth h - 1/h."""
+DEPTH = {torch.float32: 5, torch.float64: 10}
 
 
 def langevin(h: Tensor) -> Tensor:
-    """coth(h) - 1/h, the derivative of log(sinh(h)/h): from -1 to 1, odd in h."""
-    a = h.abs()
-    low, high = a.clamp(max=NEAR), a.clamp(min=NEAR)
-    square = low.square()
-    near = low * _series(square, LANGEVIN) / (1 + square * _series(square, SINHC))
-    far = 1 / torch.tanh(high) - 1 / high
-    return torch.where(a < NEAR, near, far) * torch.sign(h)
+    """L(h) = coth h - 1/h = h/(3 + h^2/(5 + h^2/(7 + ...))): odd, from -1 to 1."""
+    small = h.abs() < NEAR
+    square = h.square().clamp(max=NEAR**2)
+    deepest = 2 * DEPTH[h.dtype] + 1
+    fraction = torch.full_like(h, float(deepest))
+    for odd in range(deepest - 2, 1, -2):
+        fraction = torch.div(square, fraction, out=None if torch.is_grad_enabled() else fraction).add_(odd)
+    far = torch.where(small, 1.0, h)
+    return torch.where(small, h / fraction, 1 / torch.tanh(far) - 1 / far)
 
 
-class _LogNormaliser(torch.autograd.Function):
-    """log(sinh(l/2) / (l/2)); its derivative is langevin(l/2) / 2."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor) -> Tensor:
-        ctx.save_for_backward(logits)
-        return _log_sinhc(0.5 * logits)
+class _LogDensity(torch.autograd.Function):
+    """The log density per value, its passes over the pixels in place; its derivative in l is x minus the mean."""
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
-        return 0.5 * gradient * langevin(0.5 * ctx.saved_tensors[0])
+    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, x)
+        b = logits.abs().clamp_(min=1e-30)
+        cost = b.neg().expm1_().div_(b).neg_().log_()
+        return cost.add_(logits.clamp(min=0)).addcmul_(x, logits, value=-1).neg_()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:  # type: ignore[override]
+        logits, x = ctx.saved_tensors
+        to_x = (logits * gradient).sum_to_size(x.shape) if ctx.needs_input_grad[1] else None
+        return (x - 0.5 - 0.5 * langevin(0.5 * logits)) * gradient, to_x
 
 
 def logits_of_mean(mean: Tensor) -> Tensor:
@@ -85,7 +75,7 @@ class ContinuousBernoulliDistribution(Distribution):
         super().__init__(logits.shape, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return (value - 0.5) * self.logits - _LogNormaliser.apply(self.logits)
+        return _LogDensity.apply(at_least_float32(self.logits), value)
 
     @property
     def mean(self) -> Tensor:
@@ -112,7 +102,7 @@ class ContinuousBernoulliDistribution(Distribution):
 class ContinuousBernoulli(Likelihood):
     r"""Independent grey values in [0, 1], a true density; the decoder emits one logit for each.
 
-    .. math:: \log p(x|z) = \sum_i (x_i - \tfrac12)\,l_i - \log\frac{\sinh(l_i/2)}{l_i/2}
+    .. math:: \log p(x|z) = \sum_i x_i l_i - \log\frac{e^{l_i} - 1}{l_i}
 
     *Shapes*: out (samples, batch, 1, \*shape), x (batch, \*shape) -> (samples, batch).
     *Units and sign*: nats of a density on [0, 1], higher is better; it may be positive. *Neutral setting*: no options;
@@ -131,6 +121,9 @@ class ContinuousBernoulli(Likelihood):
 
     def forward(self, out: Tensor) -> ContinuousBernoulliDistribution:
         return ContinuousBernoulliDistribution(self._single(out))
+
+    def log_prob(self, out: Tensor, x: Tensor) -> Tensor:
+        return sum_parts(_LogDensity.apply(self._flat(out).squeeze(-2), x.flatten(1)), 1)
 
     def marginal_variance(self, summary: Summary) -> Tensor:
         marginal = logits_of_mean(summary.mean.clamp(1e-6, 1 - 1e-6))
