@@ -109,7 +109,10 @@ def categorical(x: Tensor, out: Tensor, mu: Tensor, s: Tensor) -> Tensor:
 
 
 def poisson(x: Tensor, out: Tensor, mu: Tensor, s: Tensor) -> Tensor:
-    return (F.poisson_nll_loss(out, x, log_input=False, full=False, reduction="none", eps=0.0).sum(1) + kl_each(mu, s).sum(1)).mean()
+    return (
+        F.poisson_nll_loss(out, x, log_input=False, full=False, reduction="none", eps=0.0).sum(1)
+        + kl_each(mu, s).sum(1)
+    ).mean()
 
 
 def lognormal_rate(x: Tensor, out: Tensor, mu: Tensor, s: Tensor) -> Tensor:
@@ -151,16 +154,22 @@ RIGHT: dict[str, tuple[Loss, Any, tuple[str, str]]] = {
     "sum all": (lambda x, o, m, s: bce(x, o).sum() + kl_each(m, s).sum(), g_logvar, U),
     "mean over batch": (lambda x, o, m, s: (bce(x, o).sum(1) + kl_each(m, s).sum(1)).mean(), g_logvar, U),
     "vector": (lambda x, o, m, s: bce(x, o).sum(1) + kl_each(m, s).sum(1), g_logvar, U),
-    "column": (lambda x, o, m, s: (bce(x, o).sum(1, keepdim=True) + kl_each(m, s).sum(1, keepdim=True)), g_logvar, U),
+    "column": (lambda x, o, m, s: bce(x, o).sum(1, keepdim=True) + kl_each(m, s).sum(1, keepdim=True), g_logvar, U),
     "mean times Dx": (lambda x, o, m, s: bce(x, o).mean() * x.shape[1] + kl_each(m, s).mean(0).sum(), g_logvar, U),
     "both over numel": (masked_both, g_logvar, U),
     "both by 1000": (lambda x, o, m, s: (bce(x, o).sum() + kl_each(m, s).sum()) / 1000, g_logvar, U),
-    "latent mean times Dz": (lambda x, o, m, s: bce(x, o).sum(1).mean() + m.shape[1] * kl_each(m, s).mean(), g_logvar, U),
+    "latent mean times Dz": (
+        lambda x, o, m, s: bce(x, o).sum(1).mean() + m.shape[1] * kl_each(m, s).mean(),
+        g_logvar,
+        U,
+    ),
     "minus half": (lambda x, o, m, s: bce(x, o).sum() - 0.5 * (1 + s - m.pow(2) - s.exp()).sum(), g_logvar, U),
     "constant dropped": (lambda x, o, m, s: bce(x, o).sum() + 0.5 * (m**2 + s.exp() - s).sum(), g_logvar, U),
     "torch bce": (lambda x, o, m, s: F.binary_cross_entropy(o, x, reduction="sum") + kl_each(m, s).sum(), g_logvar, U),
     "torch bce logits": (
-        lambda x, o, m, s: F.binary_cross_entropy_with_logits(o, x, reduction="sum") / len(x) + kl_each(m, s).sum() / len(x),
+        lambda x, o, m, s: (
+            F.binary_cross_entropy_with_logits(o, x, reduction="sum") / len(x) + kl_each(m, s).sum() / len(x)
+        ),
         g_logvar,
         L,
     ),
@@ -247,8 +256,10 @@ WRONG: dict[str, tuple[Loss, Any, tuple[str, str], str]] = {
     "channels averaged": (lambda x, o, m, s: (bce(x, o).sum(1) / 3 + kl_each(m, s).sum(1)).mean(), g_logvar, U, "R5"),
     "wrong pixels": (lambda x, o, m, s: 1024 * bce(x, o).mean() + kl_each(m, s).sum(1).mean(), g_logvar, U, "R1"),
     "tokens averaged": (
-        lambda x, o, m, s: F.cross_entropy(o.reshape(len(x), 2, -1).transpose(1, 2), x.reshape(len(x), 2, -1).argmax(-1))
-        + kl_each(m, s).sum(1).mean(),
+        lambda x, o, m, s: (
+            F.cross_entropy(o.reshape(len(x), 2, -1).transpose(1, 2), x.reshape(len(x), 2, -1).argmax(-1))
+            + kl_each(m, s).sum(1).mean()
+        ),
         g_logvar,
         H,
         "R4",

@@ -1,4 +1,4 @@
-"""Modules written as people write them: Lightning style, the Keras guide in torch, chunked heads, conv, learned scale."""
+"""Modules as people write them: Lightning style, the Keras guide in torch, chunked heads, conv, learned scale."""
 
 from __future__ import annotations
 

@@ -114,7 +114,9 @@ def test_forecast_from_data(code: Path, run: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     data = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 12)) * 3 + 0.01 * rng.normal(size=(200, 12))
     np.save(tmp_path / "data.npy", data)
-    result = run(f"{code}:odd", "--out-space", "real", "--x-space", "real", "--sizes", "8,12,5", "--data", tmp_path / "data.npy")
+    result = run(
+        f"{code}:odd", "--out-space", "real", "--x-space", "real", "--sizes", "8,12,5", "--data", tmp_path / "data.npy"
+    )
     assert "2 of 5 latents can live" in result.stdout
     assert forecast(data, 1e6, 5).live == 0
     assert "collapse" in forecast(data, 1e6, 5).sentence

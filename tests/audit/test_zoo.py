@@ -1,4 +1,4 @@
-"""The 63 losses of the zoo, names and docstrings removed: parametrisation, reductions, beta, bound, defects; prints the score."""
+"""The 63 losses of the zoo, names and docstrings removed: what each optimises, against the truth; prints the score."""
 
 from __future__ import annotations
 
@@ -108,7 +108,9 @@ def test_entry(name: str) -> None:
     if "r" in check_:
         mark("parametrisation", verdict.parametrisation == truth["kl"]["param"], said, verdict.parametrisation)
         r, k = (eval(check_[n], known) for n in ("r", "k"))
-        mark("reduction of the likelihood", same(verdict.likelihood_weight, r), said, f"{verdict.likelihood_weight} {r}")
+        mark(
+            "reduction of the likelihood", same(verdict.likelihood_weight, r), said, f"{verdict.likelihood_weight} {r}"
+        )
         if truth.get("prior_var") is not None:
             assert same(verdict.prior_variance, float(truth["prior_var"]))
             k *= float(truth["prior_var"])  # the truth's k multiplies the half; the KL to N(0, t) has t times it

@@ -34,8 +34,9 @@ def check(
     """Say what a VAE loss optimises: its KL, its likelihood, its effective beta, and whether it is a bound.
 
     Args:
-        loss: ``loss(x, out, mu, s)`` returning a scalar, a vector over examples, or a tuple or dict with the total; other
-            orders and names of arguments are recognised. Or a ``torch.nn.Module``, with ``step`` and ``batch``.
+        loss: ``loss(x, out, mu, s)`` returning a scalar, a vector over examples, or a tuple or dict with the
+            total; other orders and names of arguments are recognised. Or a ``torch.nn.Module``, with ``step`` and
+            ``batch``.
         sampler: ``sampler(mu, s, eps) -> z``, to be compared with the KL.
         x: space of the data: unit ([0, 1]), binary, real, onehot, count (or adj, a square adjacency matrix).
         out: space of the decoder's output: prob, logit, real, rate (or none: a KL alone).
@@ -60,7 +61,9 @@ def check(
     if not callable(loss):
         raise InputError(f"is a {type(loss).__name__}, not a function", where="loss", mend="give loss(x, out, mu, s)")
     if len(sizes) != 3 or min(sizes) < 1:
-        raise InputError(f"sizes are {tuple(sizes)}", where="sizes", mend="give three positive integers: batch, parts, latents")
+        raise InputError(
+            f"sizes are {tuple(sizes)}", where="sizes", mend="give three positive integers: batch, parts, latents"
+        )
     loss = as_torch(loss, framework)
     home = Sizes(*(int(n) for n in sizes))
     shell = Probe(loss, x, out)
@@ -100,11 +103,13 @@ def with_findings(verdict: Verdict, extra: list[Finding]) -> Verdict:
     return dataclasses.replace(verdict, findings=(*verdict.findings, *extra)) if extra else verdict
 
 
-def assert_elbo(loss: Any, sampler: Callable[..., Any] | None = None, *, beta: float | None = None, **more: Any) -> Verdict:
-    """Raise AssertionError, with the sentence and the findings, unless the loss is a bound (or has the declared ``beta``).
+def assert_elbo(
+    loss: Any, sampler: Callable[..., Any] | None = None, *, beta: float | None = None, **more: Any
+) -> Verdict:
+    """Raise AssertionError, with sentence and findings, unless the loss is a bound (or has the declared ``beta``).
 
-    A squared error at a fixed scale passes with beta 1 at that scale; pass ``beta`` to accept a weighted objective whose
-    weight is exactly that number (relative 1e-3).
+    A squared error at a fixed scale passes with beta 1 at that scale; pass ``beta`` to accept a weighted objective
+    whose weight is exactly that number (relative 1e-3).
     """
     verdict = check(loss, sampler, **more)
     if beta is not None:

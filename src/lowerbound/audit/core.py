@@ -34,7 +34,9 @@ def audit_function(
         if given not in known:
             raise InputError(f"unknown space {given!r}", where=where, mend=nearest(given, known))
     if len(sizes) != 3 or min(sizes) < 1:
-        raise InputError(f"sizes are {sizes}", where="sizes", mend="give three positive integers: batch, parts, latents")
+        raise InputError(
+            f"sizes are {sizes}", where="sizes", mend="give three positive integers: batch, parts, latents"
+        )
     probe = Probe(loss, x, out)
     probe.pick = pick or probe.pick
     return judge(gather(probe, Sizes(*(int(n) for n in sizes)), sampler))
@@ -52,7 +54,9 @@ def judge(e: Evidence) -> Verdict:
         bound=bound,
         sentence=sentence(e, beta, prior),
         parametrisation=parametrisation(e),
-        likelihood="gaussian_learned" if e.likelihood is not None and e.likelihood.variance is not None else e.recon.name,
+        likelihood="gaussian_learned"
+        if e.likelihood is not None and e.likelihood.variance is not None
+        else e.recon.name,
         kl_form=e.kl.form,
         kl_weight=finite(e.k.value),
         likelihood_weight=finite(e.r.value) if e.recon.kind != "dead" else None,
@@ -163,7 +167,13 @@ def confidence(e: Evidence) -> float:
     """Between 0 and 1: how well the fits explain the values, and whether every size could be doubled."""
     score = 1.0
     score -= 0.3 if e.kl.form == "unknown" else 0.1 if e.kl.residual > 1e-4 else 0.0
-    score -= 0.3 if e.recon.kind == "unknown" else 0.1 if e.recon.kind not in ("dead", "profile") and e.recon.residual > 1e-4 else 0.0
+    score -= (
+        0.3
+        if e.recon.kind == "unknown"
+        else 0.1
+        if e.recon.kind not in ("dead", "profile") and e.recon.residual > 1e-4
+        else 0.0
+    )
     score -= 0.1 * max(len(e.k.guessed), sum(v is None for v in e.k.exponents.values()))
     score -= 0.2 if e.probe.residual_noise else 0.0
     score -= 0.1 if not (e.k.steady and e.r.steady) else 0.0
@@ -182,7 +192,9 @@ def unknown(e: Evidence) -> tuple[str, ...]:
     """What these values cannot tell."""
     words = []
     if scale_name(e):
-        words.append(f"a fixed decoder scale ({scale_name(e)}) and a weight on the KL are one number: only k / r is known")
+        words.append(
+            f"a fixed decoder scale ({scale_name(e)}) and a weight on the KL are one number: only k / r is known"
+        )
     if e.sampler is None:
         words.append("whether the sampler uses the sigma of the KL: no sampler was given")
     for name in e.k.guessed:

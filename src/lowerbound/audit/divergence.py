@@ -94,7 +94,14 @@ EXTRAS: dict[str, Any] = {
 
 
 def _try(
-    head: Head, free: tuple[float, ...], table: Array, mus: Array, ss: Array, kind: str, scale: float, sampled: bool = False
+    head: Head,
+    free: tuple[float, ...],
+    table: Array,
+    mus: Array,
+    ss: Array,
+    kind: str,
+    scale: float,
+    sampled: bool = False,
 ) -> KlFit:
     """Least squares of the surface on the terms of one reading; with ``sampled`` also on those of one draw of noise."""
     c = _columns(head, free, mus, ss)
@@ -123,7 +130,11 @@ def _try(
             return KlFit("unknown")
         fit = replace(fit, B=a, sampled=True, noise=noise)
     return replace(
-        fit, form=form, reverse=reverse, residual=float(np.abs(misfit).max() / scale), extra="" if form != "extra" else kind
+        fit,
+        form=form,
+        reverse=reverse,
+        residual=float(np.abs(misfit).max() / scale),
+        extra="" if form != "extra" else kind,
     )
 
 
@@ -182,8 +193,8 @@ def _named(fit: KlFit, by_mu: float, noise: float) -> KlFit:
         fit = replace(fit, form="mixed" if forward else "reversed")
     if by_mu <= noise:
         return replace(fit, form="spread_only" if fit.form == "forward" else fit.form, A=0.0)
-    clean = {k: (0.0 if abs(getattr(fit, k)) < 1e-7 * size else getattr(fit, k)) for k in "ABC"}
-    return replace(fit, **clean)
+    a, b, c = (0.0 if abs(t) < 1e-7 * size else t for t in (fit.A, fit.B, fit.C))
+    return replace(fit, A=a, B=b, C=c)
 
 
 def element_coefficients(probe: Probe, base: Point, fit: KlFit, mus: Array, ss: Array) -> dict[str, Array]:

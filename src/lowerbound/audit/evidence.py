@@ -121,7 +121,9 @@ def fit_kl(probe: Probe, small: Sizes, heads: list[Head]) -> tuple[dv.KlFit, flo
     for level, mus in ((HIGH, dv.HIGH_MU), (LOW, dv.LOW_MU)):
         base, noise = probe.point(small, level), rounding(probe, small, level) * 4
         for b, j in ((0, 0), (small.B - 1, small.Dz - 1), (0, small.Dz // 2)):
-            fit = dv.fit_surface(dv.surface(probe, base, b, j, mus, probe.spreads()), mus, probe.spreads(), noise, heads)
+            fit = dv.fit_surface(
+                dv.surface(probe, base, b, j, mus, probe.spreads()), mus, probe.spreads(), noise, heads
+            )
             if fit.form != "dead":
                 break
         if fit.form not in ("dead", "unknown"):
@@ -244,11 +246,12 @@ def _likelihood(e: Evidence, sizes: Sizes) -> Likelihood:
 
 
 def _learned(e: Evidence) -> bool:
-    """Whether a Gaussian's scale may be carried by the loss: weights that differ, or a constant where all else vanishes."""
+    """Whether a Gaussian's scale may be carried by the loss, with its normaliser."""
     return e.recon.family is not None and e.recon.name.startswith("gaussian") and e.recon.kind == "elementwise"
 
 
 def _bend(e: Evidence) -> Bend | None:
+    assert e.probe.prior_point is not None
     centre, s = e.probe.prior_point
     base = e.probe.point(e.small, LOW).but(s=s.clone())
     t = np.ones(tuple(base.mu.shape))
@@ -283,11 +286,17 @@ def dv_close(a: float, b: float) -> bool:
 
 def offset(e: Evidence) -> float | None:
     """What is left of the loss at the prior after the reconstruction: a constant (None where it cannot be told)."""
-    if e.recon.family is None or e.recon.kind != "elementwise" or e.likelihood is None or e.kl.form in ("unknown", "dead"):
+    if (
+        e.recon.family is None
+        or e.recon.kind != "elementwise"
+        or e.likelihood is None
+        or e.kl.form in ("unknown", "dead")
+    ):
         return None
     if e.recon.two or e.recon.residual > 1e-6 or e.bend is not None:
         return None
     base = e.probe.point(e.small, e.level)
+    assert e.probe.prior_point is not None
     centre, s = e.probe.prior_point
     parts = e.recon.parts(base.x.double().numpy(), base.out.double().numpy())
     weights = e.recon.weights if e.recon.weights is not None else np.full(parts.shape, e.likelihood.r)

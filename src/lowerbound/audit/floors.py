@@ -16,9 +16,9 @@ Array = np.ndarray
 class Bend:
     """The response to the KL is not linear.
 
-    ``kind`` is floor, cap, capacity, squared_capacity, threshold, warp; ``level`` is latent, example, batch or latent_batch
-    (an average over the batch per latent); ``nats`` is where it bites, at that level; ``weights`` are the slopes of the
-    loss per nat of one latent of one example, below and above.
+    ``kind`` is floor, cap, capacity, squared_capacity, threshold, warp; ``level`` is latent, example, batch or
+    latent_batch (an average over the batch per latent); ``nats`` is where it bites, at that level; ``weights`` are
+    the slopes of the loss per nat of one latent of one example, below and above.
     """
 
     kind: str
@@ -28,11 +28,16 @@ class Bend:
 
 
 def sweep(probe: Probe, base: Point, centre: Array, mask: Array, kappas: Array, spread: Array) -> Array:
-    """Loss (its even part in mu - centre) where the masked latents have kappa nats each (through mu, at the prior's spread) and the others none."""
+    """Loss where the masked latents have kappa nats each (through mu, at the prior's spread) and the others none.
+
+    For one fixed draw of noise, its even part in mu - centre.
+    """
     values = []
     for kappa in kappas:
         step = mask * np.sqrt(2 * kappa) * spread
-        sides = [torch.as_tensor(centre + sign * step, dtype=base.mu.dtype) for sign in (1, -1)[: 2 if probe.one_draw else 1]]
+        sides = [
+            torch.as_tensor(centre + sign * step, dtype=base.mu.dtype) for sign in (1, -1)[: 2 if probe.one_draw else 1]
+        ]
         values.append(sum(probe.value(base.but(mu=mu)) for mu in sides) / len(sides))
     return np.array(values)
 

@@ -1,4 +1,4 @@
-"""Which latents can live: at this beta and decoder scale, on these data (linear-Gaussian theory, before any training)."""
+"""Which latents can live at this beta and decoder scale, on these data: linear-Gaussian theory, before training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Forecast:
-    """``eigenvalues`` of the data in the likelihood's own units; a direction lives when its eigenvalue exceeds ``threshold``."""
+    """``eigenvalues`` of the data in the likelihood's own units; a direction lives above ``threshold``."""
 
     eigenvalues: tuple[float, ...]
     threshold: float
@@ -23,15 +23,18 @@ class Forecast:
     def sentence(self) -> str:
         """In words."""
         total = sum(self.rates)
-        words = f"{self.live} of {self.latents} latents can live at threshold {self.threshold:.4g}, with {total:.4g} nats together"
+        words = f"{self.live} of {self.latents} latents can live at threshold {self.threshold:.4g}"
+        words += f", with {total:.4g} nats together"
         return words if self.live else words + ": collapse is the optimum"
 
 
 def forecast(data: Array, beta: float, latents: int, likelihood: str = "gaussian_mse") -> Forecast:
-    """Probabilistic PCA at a fixed scale: direction j is used when lambda_j > beta (sigma = 1), with log(lambda_j / beta) / 2 nats.
+    """Probabilistic PCA at a fixed scale: direction j lives when lambda_j > beta (at sigma = 1).
 
-    For a Gaussian, eigenvalues of the covariance; for a Bernoulli, of the data divided by sqrt(p (1 - p)) per pixel (small
-    signals). ``data`` is (examples, parts); ``beta`` is the effective beta that an audit reports.
+    It then carries log(lambda_j / beta) / 2 nats.
+
+    For a Gaussian, eigenvalues of the covariance; for a Bernoulli, of the data divided by sqrt(p (1 - p)) per pixel
+    (small signals). ``data`` is (examples, parts); ``beta`` is the effective beta that an audit reports.
     """
     flat = np.asarray(data, dtype=float).reshape(len(data), -1)
     centre = np.sum(flat, axis=0) / len(flat)  # not nats: the mean example

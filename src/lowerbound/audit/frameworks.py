@@ -15,7 +15,7 @@ FRAMEWORKS = ("torch", "numpy", "jax", "keras")
 
 
 def as_torch(loss: Callable[..., Any], framework: str) -> Callable[..., Any]:
-    """``loss`` as a function of torch tensors. numpy: values only; jax: values and gradients; keras: its own backend."""
+    """``loss`` on torch tensors. numpy: values only; jax: values and gradients; keras: its own backend."""
     if framework not in FRAMEWORKS:
         raise InputError(f"unknown framework {framework!r}", where="framework", mend=nearest(framework, FRAMEWORKS))
     if framework == "torch":
@@ -44,22 +44,24 @@ def _jax(loss: Callable[..., Any]) -> Callable[..., Any]:
 
     jax.config.update("jax_enable_x64", True)
 
+    def total(*arrays: Any) -> Any:
+        value = loss(*arrays)
+        value = value[0] if isinstance(value, (tuple, list)) else value
+        return value.sum() / value.size
+
+    quick, slopes = jax.jit(total), jax.jit(jax.grad(total, argnums=(0, 1, 2, 3)))
+
     class Bridge(torch.autograd.Function):
-        """Value and gradient through jax.vjp."""
+        """Value and gradient through jax.grad."""
 
         @staticmethod
         def forward(ctx: Any, *tensors: Tensor) -> Tensor:
-            arrays = [jax.numpy.asarray(t.detach().numpy()) for t in tensors]
-            value, ctx.pull = jax.vjp(lambda *a: _total(loss(*a)), *arrays)
-            return torch.as_tensor(np.array(value))
+            ctx.arrays = [jax.numpy.asarray(t.detach().numpy()) for t in tensors]
+            return torch.as_tensor(np.array(quick(*ctx.arrays)))
 
         @staticmethod
         def backward(ctx: Any, *grads: Tensor) -> Any:
-            return tuple(torch.as_tensor(np.array(g)) for g in ctx.pull(jax.numpy.asarray(grads[0].numpy())))
-
-    def _total(value: Any) -> Any:
-        value = value[0] if isinstance(value, (tuple, list)) else value
-        return value.sum() / value.size
+            return tuple(torch.as_tensor(np.array(g)) * grads[0] for g in slopes(*ctx.arrays))
 
     def called(x: Tensor, out: Tensor, mu: Tensor, s: Tensor) -> Any:
         return Bridge.apply(x, out, mu, s)

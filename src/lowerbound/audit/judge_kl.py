@@ -102,7 +102,7 @@ def _another_prior(e: Evidence) -> list[Finding]:
 
 
 def scaled_head(e: Evidence) -> bool:
-    """A = C and B another number: sigma^2 is B/A times what the head's name says, if the sampler or the constant agrees."""
+    """A = C and B another number: sigma^2 is B/A times the head's, if the sampler or the constant agrees."""
     kl = e.kl
     if kl.form != "forward" or min(kl.A, kl.B, kl.C) <= 0 or not dv_close(kl.A, kl.C) or dv_close(kl.A, kl.B):
         return False
@@ -245,7 +245,8 @@ def bend_findings(e: Evidence) -> list[Finding]:
     if b.kind in ("capacity", "squared_capacity"):
         words = f"The loss pulls the KL ({where}) to a capacity of {b.nats:.4g} nats: below it the KL is rewarded."
         return [Finding("M2", words, numbers)]
-    words = f"The KL ({where}) has a {b.kind} at {b.nats:.4g} nats: weight {b.weights[0]:.4g} below, {b.weights[1]:.4g} above."
+    words = f"The KL ({where}) has a {b.kind} at {b.nats:.4g} nats: "
+    words += f"weight {b.weights[0]:.4g} below, {b.weights[1]:.4g} above."
     return [Finding("M1", words, numbers)]
 
 
@@ -281,7 +282,7 @@ def sampler_findings(e: Evidence) -> list[Finding]:
         words = f"The noise is scaled by {a.scale:.4g}: the decoder sees another deviation than the KL pays for."
         found.append(Finding("S1", words, numbers, "z = mu + sigma * eps with the sigma of the KL"))
     if not a.straight or abs(a.power - 1) > 2e-3:
-        words = f"The sampler's deviation is sigma^{a.power:.3g} of the KL's sigma (sigma against sigma^2, or another head)."
+        words = f"The sampler's deviation is the KL's sigma to the power {a.power:.3g} (or another head)."
         found.append(Finding("S2", words, numbers, "use one sigma in the sampler and in the KL"))
     return found
 

@@ -1,4 +1,4 @@
-"""Negative log-likelihoods that a reconstruction term may be, per part of an example, up to terms free of the output."""
+"""Negative log-likelihoods that a reconstruction may be, per part of an example, up to terms free of the output."""
 
 from __future__ import annotations
 
@@ -66,29 +66,49 @@ FIXED = [
     Family("laplace", lambda x, o: np.abs(x - o), scale="b", words="Laplace"),
     Family("poisson", lambda x, o: o - x * np.log(np.maximum(o, 1e-300)), words="Poisson on rates"),
     Family("poisson_lograte", lambda x, o: np.exp(o) - x * o, words="Poisson on log rates"),
-    Family("gaussian_mse_tanh", lambda x, o: 0.5 * (x - np.tanh(o)) ** 2, scale="sigma^2", words="Gaussian on tanh(out)"),
-    Family("gaussian_mse_sigmoid", lambda x, o: 0.5 * (x - sigmoid(o)) ** 2, scale="sigma^2", words="Gaussian on sigmoid(out)"),
+    Family(
+        "gaussian_mse_tanh", lambda x, o: 0.5 * (x - np.tanh(o)) ** 2, scale="sigma^2", words="Gaussian on tanh(out)"
+    ),
+    Family(
+        "gaussian_mse_sigmoid",
+        lambda x, o: 0.5 * (x - sigmoid(o)) ** 2,
+        scale="sigma^2",
+        words="Gaussian on sigmoid(out)",
+    ),
     Family("laplace_sigmoid", lambda x, o: np.abs(x - sigmoid(o)), scale="b", words="Laplace on sigmoid(out)"),
     Family("laplace_tanh", lambda x, o: np.abs(x - np.tanh(o)), scale="b", words="Laplace on tanh(out)"),
     Family("bernoulli_prob_of_logit", lambda x, o: bernoulli_logit(x, sigmoid(o)), proper=False, words="sigmoid twice"),
     Family("categorical_prob", lambda x, o: -x * np.log(_clip(o)), words="categorical on probabilities"),
-    Family("exponential", lambda x, o: x / np.where(o == 0, 1e-300, o) + np.log(np.maximum(np.abs(o), 1e-300)), words="exponential"),
+    Family(
+        "exponential",
+        lambda x, o: x / np.where(o == 0, 1e-300, o) + np.log(np.maximum(np.abs(o), 1e-300)),
+        words="exponential",
+    ),
     Family("continuous_bernoulli", continuous_bernoulli, words="continuous Bernoulli on probabilities"),
     Family(
         "continuous_bernoulli_logit",
         lambda x, o: continuous_bernoulli(x, sigmoid(o)),
         words="continuous Bernoulli on logits",
     ),
-    Family("squared_log", lambda x, o: 0.5 * (np.log1p(np.abs(x)) - np.log1p(np.abs(o))) ** 2, scale="sigma^2",
-           words="Gaussian on log(1 + x)"),
+    Family(
+        "squared_log",
+        lambda x, o: 0.5 * (np.log1p(np.abs(x)) - np.log1p(np.abs(o))) ** 2,
+        scale="sigma^2",
+        words="Gaussian on log(1 + x)",
+    ),
     Family("bernoulli_signed", lambda x, o: bernoulli(np.sign(x) * 0.5 + 0.5, o), words="Bernoulli on signs"),
 ]
 
 FREE = [
     Family("logcosh", lambda x, o, a: log_cosh(a * (x - o)) / a, (3.0,), scale="b", words="hyperbolic secant"),
     Family("huber", lambda x, o, d: huber(x - o, abs(d)), (0.6,), scale="sigma^2", words="Huber"),
-    Family("student_t", lambda x, o, n: 0.5 * (abs(n) + 1) * np.log1p((x - o) ** 2 / abs(n)), (3.0,), scale="sigma^2",
-           words="Student t"),
+    Family(
+        "student_t",
+        lambda x, o, n: 0.5 * (abs(n) + 1) * np.log1p((x - o) ** 2 / abs(n)),
+        (3.0,),
+        scale="sigma^2",
+        words="Student t",
+    ),
     Family("charbonnier", lambda x, o, e: np.sqrt((x - o) ** 2 + e * e), (0.1,), scale="b", words="Charbonnier"),
     Family(
         "negative_binomial",
@@ -96,7 +116,12 @@ FREE = [
         (2.0,),
         words="negative binomial on means",
     ),
-    Family("bernoulli_prob", lambda x, o, e: bernoulli_eps(x, o, e), (1e-6,), words="Bernoulli on probabilities, log(p + e)"),
+    Family(
+        "bernoulli_prob",
+        lambda x, o, e: bernoulli_eps(x, o, e),
+        (1e-6,),
+        words="Bernoulli on probabilities, log(p + e)",
+    ),
     Family("poisson", lambda x, o, e: o - x * np.log(o + abs(e)), (1e-6,), words="Poisson on rates, log(rate + e)"),
     Family("focal", lambda x, o, g: focal(x, o, abs(g)), (1.5,), proper=False, words="focal loss on probabilities"),
 ]

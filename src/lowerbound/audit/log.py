@@ -80,7 +80,11 @@ def recognise(names: Sequence[str]) -> dict[str, str]:
 
 
 def check_log(
-    log: str | Mapping[str, Sequence[float]], *, examples: int | None = None, bernoulli: bool = False, batches: int | None = None
+    log: str | Mapping[str, Sequence[float]],
+    *,
+    examples: int | None = None,
+    bernoulli: bool = False,
+    batches: int | None = None,
 ) -> LogVerdict:
     """Audit the numbers of a training log.
 
@@ -97,10 +101,14 @@ def check_log(
     return LogVerdict(tuple(found), roles, max((len(v) for v in columns.values()), default=0))
 
 
-def _worst(values: Sequence[float], limit: Sequence[float] | float, slack: float = 1e-6) -> tuple[int, float, float] | None:
+def _worst(
+    values: Sequence[float], limit: Sequence[float] | float, slack: float = 1e-6
+) -> tuple[int, float, float] | None:
     """(row, value, limit) of the largest excess."""
     limits = [limit] * len(values) if isinstance(limit, (int, float)) else list(limit)
-    rows = [(v - t, i, v, t) for i, (v, t) in enumerate(zip(values, limits, strict=False)) if v > t + slack * (1 + abs(t))]
+    rows = [
+        (v - t, i, v, t) for i, (v, t) in enumerate(zip(values, limits, strict=False)) if v > t + slack * (1 + abs(t))
+    ]
     return max(rows)[1:] if rows else None
 
 
@@ -110,11 +118,17 @@ def _signs(got: Columns, bernoulli: bool) -> list[Finding]:
     for role, name in words.items():
         low = [v for v in got.get(role, []) if v < -1e-6]
         if low:
-            found.append(Finding("D2", f"{name} is {min(low):.6g}: it cannot be negative.", {"smallest": min(low), "rows": len(low)}))
+            found.append(
+                Finding(
+                    "D2", f"{name} is {min(low):.6g}: it cannot be negative.", {"smallest": min(low), "rows": len(low)}
+                )
+            )
     for role in ("nll", "loss") if bernoulli else ():
         low = [v for v in got.get(role, []) if v < 0]
         if low:
-            found.append(Finding("D2", f"A Bernoulli {role} of {min(low):.6g}: it cannot be negative.", {"smallest": min(low)}))
+            found.append(
+                Finding("D2", f"A Bernoulli {role} of {min(low):.6g}: it cannot be negative.", {"smallest": min(low)})
+            )
     return found
 
 
@@ -147,7 +161,9 @@ def _scales(got: Columns, batches: int | None) -> list[Finding]:
     ratio = train / test
     numbers = {"train": train, "test": test, "ratio": ratio}
     if batches and abs(ratio / batches - 1) < 0.3:
-        words = f"The test loss is the train loss over {batches} batches: one batch was summed and divided by their number."
+        words = (
+            f"The test loss is the train loss over {batches} batches: one batch was summed and divided by their number."
+        )
         return [Finding("D2", words, numbers)]
     if ratio > 5 or ratio < 0.2:
         words = f"Train loss {train:.6g} and test loss {test:.6g} are not in the same unit."
@@ -156,7 +172,11 @@ def _scales(got: Columns, batches: int | None) -> list[Finding]:
 
 
 def _finite(columns: Columns) -> list[Finding]:
-    bad = {n: sum(not math.isfinite(v) for v in values) for n, values in columns.items() if any(math.isfinite(v) for v in values)}
+    bad = {
+        n: sum(not math.isfinite(v) for v in values)
+        for n, values in columns.items()
+        if any(math.isfinite(v) for v in values)
+    }
     bad = {n: c for n, c in bad.items() if c}
     return [Finding("N1", f"Not finite: {', '.join(bad)}.", bad, severity="warn")] if bad else []
 
@@ -168,4 +188,6 @@ def mean_of_means(sizes: Sequence[int], batch_means: Sequence[float]) -> Finding
     if abs(total - plainly) <= 1e-9 * (1 + abs(total)):
         return None
     words = f"The mean of batch means is {plainly:.6g}; the mean over examples is {total:.6g}."
-    return Finding("R3", words, {"mean of means": plainly, "mean": total}, "sum the losses and divide by the examples", "warn")
+    return Finding(
+        "R3", words, {"mean of means": plainly, "mean": total}, "sum the losses and divide by the examples", "warn"
+    )

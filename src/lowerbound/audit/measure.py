@@ -33,7 +33,7 @@ def live_latents(probe: Probe, base: Point) -> Array:
     try:
         grads = torch.autograd.grad(probe.expected(base.but(mu=mu, s=s)), [mu, s], allow_unused=True)
     except Exception:
-        grads = (None, None)
+        return np.ones(tuple(base.mu.shape))
     alive = sum((g.abs() for g in grads if g is not None), torch.zeros(()))
     if alive.ndim != 2 or not bool((alive > 0).any()):
         return np.ones(tuple(base.mu.shape))
@@ -167,7 +167,7 @@ def curvature(probe: Probe, base: Point, fit: ReconFit, live: Array) -> Array:
 def _normalised(
     probe: Probe, base: Point, fit: ReconFit, live: Array, r: float, sizes: Sizes, shift: float
 ) -> Likelihood | None:
-    """Solve  constant = r sum [ log(r / q) / 2 + log(2 pi) / 2 ]  for r, q = r / sigma^2 being the weight of each element."""
+    """Solve  constant = r sum [ log(r / q) / 2 + log(2 pi) / 2 ]  for r; q = r / sigma^2 weighs each element."""
     try:
         q = curvature(probe, base, fit, live)
     except Exception:

@@ -1,4 +1,4 @@
-"""A module with its training step: heads, decoder output, data and noise replaced through hooks, then the same probes."""
+"""A module with its training step: heads, output, data and noise replaced through hooks, then the same probes."""
 
 from __future__ import annotations
 
@@ -87,14 +87,18 @@ class Stand:
             value = self.step(self.module, batch)
         value = first_tensor(value)
         if not isinstance(value, Tensor):
-            raise InputError("the step returns no tensor", where="step", mend="return the loss, or a dict with key 'loss'")
+            raise InputError(
+                "the step returns no tensor", where="step", mend="return the loss, or a dict with key 'loss'"
+            )
         return value
 
     def _decoder(self) -> int:
         parts = self.data[0].numel()
         fits = [i for i in self.wiring.order if _numel(self.wiring.shapes[i]) == parts]
         if not fits:
-            raise InputError("no layer's output is as large as the data", where="module", mend="check the bare loss function")
+            raise InputError(
+                "no layer's output is as large as the data", where="module", mend="check the bare loss function"
+            )
         return fits[-1]
 
     def _responds(self, i: int) -> bool:
@@ -123,7 +127,9 @@ class Stand:
         w.replace.clear()
         if not found:
             raise InputError(
-                "nothing but the decoder's output moves the loss", where="module", mend="there is no KL, or give the bare loss"
+                "nothing but the decoder's output moves the loss",
+                where="module",
+                mend="there is no KL, or give the bare loss",
             )
         if len(found) == 2 and w.shapes[found[0]] != w.shapes[found[1]]:
             found = found[:1]
@@ -203,7 +209,9 @@ def _tensors(batch: Any) -> list[Tensor]:
 def _largest(batch: Any) -> Tensor:
     found = _tensors(batch)
     if not found:
-        raise InputError("holds no tensor of floats", where="batch", mend="give one batch that the training step accepts")
+        raise InputError(
+            "holds no tensor of floats", where="batch", mend="give one batch that the training step accepts"
+        )
     return max(found, key=lambda t: t.numel())
 
 
@@ -229,19 +237,25 @@ def check_module(
     out: str = "auto",
     optimizer: Any = None,
 ) -> Verdict:
-    """The verdict on a module's training step. Only B can be varied: exponents of Dx and Dz are read from the values."""
+    """The verdict on a module's training step. Only B can be varied: exponents of Dx and Dz are guessed from values."""
     if batch is None:
         raise InputError("no batch", where="batch", mend="give one batch that the training step accepts")
     stand = Stand(module, step, batch)
     space = out if out in ("prob", "logit", "real", "rate") and out != "auto" else _space(stand)
     sizes = Sizes(stand.size, stand.data[0].numel(), stand.latents())
     swap = _mean_is_second(stand, x, space, sizes)
-    fits = [fit_sampler(s, np.array([-0.5, 0.1, 0.6]), False) for s in (stand.sampler(False), stand.sampler(True)) if s is not None]
+    fits = [
+        fit_sampler(s, np.array([-0.5, 0.1, 0.6]), False)
+        for s in (stand.sampler(False), stand.sampler(True))
+        if s is not None
+    ]
     if len(fits) == 2 and fits[0] is not None and fits[1] is not None and fits[0].centred != fits[1].centred:
         swap = fits[1].centred
     loss = stand.loss(swap)
     verdict = audit_function(loss, stand.sampler(swap), x, space, (sizes.B, sizes.Dx, sizes.Dz))
-    return dataclasses.replace(verdict, findings=(*verdict.findings, *_modes(stand, loss, x, space), *_orphans(module, stand, optimizer)))
+    return dataclasses.replace(
+        verdict, findings=(*verdict.findings, *_modes(stand, loss, x, space), *_orphans(module, stand, optimizer))
+    )
 
 
 def _space(stand: Stand) -> str:

@@ -1,4 +1,4 @@
-"""Random numbers drawn inside a loss: counted, seeded, or replaced by designed ones, so that probes see expectations."""
+"""Random numbers drawn inside a loss: counted, seeded, or replaced, so that probes see expectations."""
 
 from __future__ import annotations
 

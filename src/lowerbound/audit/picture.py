@@ -55,7 +55,9 @@ def draw(verdict: Verdict, path: Any) -> None:
         axis.set_ylabel("nats (one latent, at the weight of their KL)")
         if not curve or not curve["at"]:
             continue
-        axis.plot(curve["at"], curve["true"], color="#9aa5b1", linewidth=6, solid_capstyle="round", label="KL to N(0, 1)")
+        axis.plot(
+            curve["at"], curve["true"], color="#9aa5b1", linewidth=6, solid_capstyle="round", label="KL to N(0, 1)"
+        )
         theirs = np.array(curve["theirs"], dtype=float)
         axis.plot(curve["at"], theirs, color="#c2410c", linewidth=1.8, label="your loss")
         top = max(curve["true"]) * 1.3

@@ -35,7 +35,11 @@ class ReconFit:
     @property
     def name(self) -> str:
         """The family in the words of the reports."""
-        return self.family.name if self.family else {"dead": "none", "profile": "gaussian_profile"}.get(self.kind, "unknown")
+        return (
+            self.family.name
+            if self.family
+            else {"dead": "none", "profile": "gaussian_profile"}.get(self.kind, "unknown")
+        )
 
     def parts(self, x: Array, out: Array) -> Array:
         """Nats per part: (B, Dx) elementwise, (B, groups) for softmaxes."""
@@ -126,7 +130,10 @@ def fit_curves(x: Array, o: Array, y: Array, noise: float) -> ReconFit:
     if two.residual < exact:
         return two
     slope = (y[:, -1] - y[:, 0]) / (o[:, -1] - o[:, 0])
-    if np.abs(slope[:, None] * (o - o[:, :1]) - y).max() < exact * np.abs(y).max() and np.ptp(slope) < 1e-6 * np.abs(slope).max():
+    if (
+        np.abs(slope[:, None] * (o - o[:, :1]) - y).max() < exact * np.abs(y).max()
+        and np.ptp(slope) < 1e-6 * np.abs(slope).max()
+    ):
         return ReconFit(None, "linear", residual=0.0, weight=float(slope[0]))
     found = min((_fit_free(f, x, o, y) for f in FREE), key=lambda r: r.residual)
     if found.residual < exact or (found.residual < best.residual and found.residual < NEAR):
@@ -164,7 +171,9 @@ def fit_groups(probe: Probe, base: Point, noise: float) -> ReconFit | None:
     live = live_parts(probe, base, shell)
     best = None
     for name, rule in (("categorical", categorical), ("bernoulli_onehot", bernoulli_onehot)):
-        title = "multinomial" if size == base.out.shape[1] and probe.x_space == "count" and name == "categorical" else name
+        title = (
+            "multinomial" if size == base.out.shape[1] and probe.x_space == "count" and name == "categorical" else name
+        )
         trial = replace(shell, family=Family(title, rule, words=f"{title} over groups of {size}"))
         t = np.array([(trial.parts(base.x.numpy(), o.numpy()) * live).sum() for o in outs])
         shape, diff = t - t[0], np.array(y) - y[0]
@@ -260,6 +269,8 @@ def element_weights(probe: Probe, base: Point, fit: ReconFit) -> Array:
         value = probe.value(base.but(out=out)) - reference
         if fit.two:
             x = float(base.x[b, i])
-            value = value / (x * fit.two[0] + (1 - x) * fit.two[1]) if abs(x * fit.two[0] + (1 - x) * fit.two[1]) else 0.0
+            value = (
+                value / (x * fit.two[0] + (1 - x) * fit.two[1]) if abs(x * fit.two[0] + (1 - x) * fit.two[1]) else 0.0
+            )
         weights[b, i] = value / gap if abs(gap) > 1e-9 else np.nan
     return weights

@@ -14,7 +14,7 @@ NAMES = ("B", "Dx", "Dz")
 
 @dataclass(frozen=True)
 class Scaling:
-    """A weight c B^b Dx^d Dz^z: its value at the caller's sizes, its exponents (None where unknown) and its constant."""
+    """A weight c B^b Dx^d Dz^z: its value at the caller's sizes, exponents (None where unknown) and constant."""
 
     value: float
     exponents: dict[str, int | None] = field(default_factory=dict)
@@ -38,7 +38,11 @@ def number(c: float) -> str:
     if not math.isfinite(c):
         return "undefined"
     for m in range(1, 4097):
-        if abs(c * m - round(c * m)) < 1e-8 * max(1.0, abs(c * m)) and round(c * m) != 0 and (m == 1 or abs(round(c * m)) < 10):
+        if (
+            abs(c * m - round(c * m)) < 1e-8 * max(1.0, abs(c * m))
+            and round(c * m) != 0
+            and (m == 1 or abs(round(c * m)) < 10)
+        ):
             decimal = f"{c:.6g}"
             short = m != 1 and len(decimal) <= len(f"{round(c * m)}/{m}") and abs(float(decimal) - c) < 1e-12
             return decimal if short else (f"{round(c * m)}" if m == 1 else f"{round(c * m)}/{m}")
@@ -57,14 +61,13 @@ def expression(c: float, exponents: dict[str, int | None]) -> str:
     if head == "undefined" or c == 0:
         return "0" if c == 0 else head
     top, _, bottom = head.partition("/")
-    over, under = [], [bottom] if bottom else []
+    over: list[str] = []
+    under = [bottom] if bottom else []
     for name, power in exponents.items():
         side = over if (power or 0) > 0 else under
         side += [name if abs(power or 0) == 1 else f"{name}**{abs(power or 0)}"] if power else []
-    if top in ("1", "-1") and over:
-        left = ("-" if top == "-1" else "") + "*".join(over)
-    else:
-        left = "*".join([top, *over])
+    unit = top in ("1", "-1") and bool(over)
+    left = top.replace("1", "") + "*".join(over) if unit else "*".join([top, *over])
     right = f"/{under[0]}" if len(under) == 1 else f"/({'*'.join(under)})" if under else ""
     return left + right
 

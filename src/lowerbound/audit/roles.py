@@ -15,15 +15,71 @@ from lowerbound.audit.probe import Point, Probe, Sizes, first_tensor
 from lowerbound.errors import InputError
 
 NAMES = {
-    "x": {"x", "target", "targets", "data", "input", "inputs", "y_true", "original", "images", "image", "true", "x_true", "batch"},
+    "x": {
+        "x",
+        "target",
+        "targets",
+        "data",
+        "input",
+        "inputs",
+        "y_true",
+        "original",
+        "images",
+        "image",
+        "true",
+        "x_true",
+        "batch",
+    },
     "out": {
-        "out", "recon", "recon_x", "x_hat", "xhat", "x_recon", "reconstruction", "output", "outputs", "pred", "y_pred", "recons",
-        "decoded", "logits", "x_logit", "x_logits", "probs", "x_rec", "rec", "reconstructed", "recon_batch", "dec", "prediction",
+        "out",
+        "recon",
+        "recon_x",
+        "x_hat",
+        "xhat",
+        "x_recon",
+        "reconstruction",
+        "output",
+        "outputs",
+        "pred",
+        "y_pred",
+        "recons",
+        "decoded",
+        "logits",
+        "x_logit",
+        "x_logits",
+        "probs",
+        "x_rec",
+        "rec",
+        "reconstructed",
+        "recon_batch",
+        "dec",
+        "prediction",
     },
     "mu": {"mu", "mean", "z_mean", "m", "means", "loc", "mu_z", "z_mu", "q_mean", "mus"},
     "s": {
-        "s", "logvar", "log_var", "logsigma", "log_sigma", "z_log_var", "z_logvar", "sigma", "std", "var", "scale", "lv", "log_std",
-        "logstd", "z_log_sigma", "spread", "variance", "stddev", "z_std", "log_variance", "z_sigma", "sd", "log_var_z",
+        "s",
+        "logvar",
+        "log_var",
+        "logsigma",
+        "log_sigma",
+        "z_log_var",
+        "z_logvar",
+        "sigma",
+        "std",
+        "var",
+        "scale",
+        "lv",
+        "log_std",
+        "logstd",
+        "z_log_sigma",
+        "spread",
+        "variance",
+        "stddev",
+        "z_std",
+        "log_variance",
+        "z_sigma",
+        "sd",
+        "log_var_z",
     },
 }
 STEPS = {"step", "epoch", "it", "iteration", "global_step", "n_iter", "num_iter", "t", "current_epoch", "batch_idx"}
@@ -62,7 +118,9 @@ def by_name(names: list[str], declared: dict[str, str]) -> dict[str, str] | None
     return found
 
 
-def adapt(fn: Callable[..., Any], probe: Probe, sizes: Sizes, declared: dict[str, str] | None = None) -> Callable[..., Any]:
+def adapt(
+    fn: Callable[..., Any], probe: Probe, sizes: Sizes, declared: dict[str, str] | None = None
+) -> Callable[..., Any]:
     """The function as ``loss(x, out, mu, s)``."""
     names = required(fn)
     for role, name in (declared or {}).items():
@@ -105,7 +163,9 @@ def _by_response(fn: Callable[..., Any], probe: Probe, sizes: Sizes, names: list
     """Try the orders; keep the one that is finite, even in mu, and affine in x."""
     if len(names) != 4:
         raise InputError(
-            f"cannot tell the roles of {', '.join(names)}", where="loss", mend="declare --x, --recon, --mean and --spread"
+            f"cannot tell the roles of {', '.join(names)}",
+            where="loss",
+            mend="declare --x, --recon, --mean and --spread",
         )
     best: tuple[float, Callable[..., Any]] | None = None
     for order in itertools.permutations(("x", "out", "mu", "s")):
@@ -114,7 +174,9 @@ def _by_response(fn: Callable[..., Any], probe: Probe, sizes: Sizes, names: list
         if score is not None and (best is None or score > best[0] + 1e-9):
             best = (score, loss)
     if best is None:
-        raise InputError("no order of its arguments gives a finite loss", where="loss", mend="declare --x, --recon, --mean, --spread")
+        raise InputError(
+            "no order of its arguments gives a finite loss", where="loss", mend="declare --x, --recon, --mean, --spread"
+        )
     return best[1]
 
 

@@ -22,14 +22,18 @@ def run(spec: dict[str, Any], seconds: float = 60.0, gigabytes: float = 8.0) -> 
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "lowerbound.audit.sandbox", str(writer), str(gigabytes), str(int(seconds) + 1)]
     try:
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=(writer,)) as process:
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=(writer,)
+        ) as process:
             os.close(writer)
             try:
                 _, error = process.communicate(json.dumps(spec).encode(), timeout=seconds)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
-                raise InputError(f"took more than {seconds:g} s", where=spec["target"], mend="give a faster loss or --limit") from None
+                raise InputError(
+                    f"took more than {seconds:g} s", where=spec["target"], mend="give a faster loss or --limit"
+                ) from None
         with os.fdopen(reader, "rb", closefd=False) as pipe:
             answer = pipe.read()
     finally:
@@ -64,7 +68,9 @@ def load(target: str) -> Any:
     try:
         module_spec.loader.exec_module(module)
     except Exception as error:
-        raise InputError(f"fails on import: {type(error).__name__}: {error}", where=path, mend="make it importable") from error
+        raise InputError(
+            f"fails on import: {type(error).__name__}: {error}", where=path, mend="make it importable"
+        ) from error
     thing: Any = module
     for part in name.split("."):
         if not hasattr(thing, part):
@@ -81,19 +87,31 @@ def audit(spec: dict[str, Any]) -> Verdict:
     from lowerbound.audit.check import check
 
     thing = load(spec["target"])
-    beside = {n: getattr(sys.modules[Path(spec["target"].rpartition(":")[0]).stem], n, None) for n in ("step", "batch", "sampler")}
+    beside = {
+        n: getattr(sys.modules[Path(spec["target"].rpartition(":")[0]).stem], n, None)
+        for n in ("step", "batch", "sampler")
+    }
     more: dict[str, Any] = {"x": spec["x"], "out": spec["out"]}
     if isinstance(thing, type) and issubclass(thing, nn.Module):
         thing = thing()
     if isinstance(thing, nn.Module):
         batch = beside["batch"]() if callable(beside["batch"]) else beside["batch"]
         if batch is None:
-            raise InputError("a module needs a batch", where=spec["target"], mend="define batch (and step) in the same file")
+            raise InputError(
+                "a module needs a batch", where=spec["target"], mend="define batch (and step) in the same file"
+            )
         return check(thing, step=beside["step"], batch=batch, **more)
     file = spec["target"].rpartition(":")[0]
     sampler = load(f"{file}:{spec['sampler']}") if spec.get("sampler") else None
     roles = {r: spec[r + "_name"] for r in ROLES if spec.get(r + "_name")}
-    return check(thing, sampler, sizes=tuple(spec["sizes"]), roles=roles or None, framework=spec.get("framework", "torch"), **more)
+    return check(
+        thing,
+        sampler,
+        sizes=tuple(spec["sizes"]),
+        roles=roles or None,
+        framework=spec.get("framework", "torch"),
+        **more,
+    )
 
 
 def limit(gigabytes: float, seconds: int) -> None:
@@ -116,7 +134,10 @@ def main(arguments: list[str]) -> None:
     except InputError as error:
         reply = {"error": error.what if error.where is None else f"{error.where}: {error.what}", "mend": error.mend}
     except Exception as error:
-        reply = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}", "mend": "run the function by hand first"}
+        reply = {
+            "error": f"{type(error).__name__}: {' '.join(str(error).split())}",
+            "mend": "run the function by hand first",
+        }
     with os.fdopen(writer, "w") as pipe:
         pipe.write(json.dumps(reply))
 

@@ -26,7 +26,13 @@ def setting_findings(
     """Vary every argument that has a default; ``adapted`` makes ``loss(x, out, mu, s)`` of a changed function."""
     found = []
     for name, value in options(fn).items():
-        tries = [not value] if isinstance(value, bool) else [0, 10 * (value or 1), 10**7] if name in STEPS else [2 * value + 0.5]
+        tries = (
+            [not value]
+            if isinstance(value, bool)
+            else [0, 10 * (value or 1), 10**7]
+            if name in STEPS
+            else [2 * value + 0.5]
+        )
         weights = []
         for t in [value, *tries]:
             try:
@@ -42,7 +48,11 @@ def _say(name: str, value: Any, tries: list[Any], weights: list[float]) -> list[
     if any(not math.isfinite(w) for w in weights):
         return []
     moved = any(abs(w - home) > 1e-9 * abs(home) for w in weights)
-    numbers = {"argument": name, "values": [value, *tries], "relative weight": [w / home if home else w for w in weights]}
+    numbers = {
+        "argument": name,
+        "values": [value, *tries],
+        "relative weight": [w / home if home else w for w in weights],
+    }
     if name in MODES and moved:
         return [Finding("T1", f"The KL has another weight when {name} is {tries[0]}.", numbers, severity="warn")]
     if name in STEPS and moved:

@@ -67,7 +67,7 @@ class Watch:
             watching.note(tensor)
             return watching._backward(tensor, *args, **kwargs)
 
-        torch.Tensor.backward = backward  # type: ignore[method-assign]
+        torch.Tensor.backward = backward  # type: ignore[method-assign, assignment]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -98,15 +98,17 @@ class Watch:
         """The reading that explains the recorded losses best."""
         seen = [s for s in self.snapshots if s.loss is not None and s.outputs]
         if len(seen) < 7:
-            raise InputError(f"saw {len(seen)} batches with a loss", where="watch", mend="train at least 7 batches inside the with")
+            raise InputError(
+                f"saw {len(seen)} batches with a loss", where="watch", mend="train at least 7 batches inside the with"
+            )
         return regress(seen)
 
 
 def watch(model: nn.Module, keep: int = 64) -> Watch:
     """Observe a training loop without touching it.
 
-    ``with watch(model) as audit: ...train a few batches...`` then ``audit.verdict()``: which likelihood, which reading of
-    the spread, and the weights r and k, by least squares over the batches seen (at most ``keep``). Learning rate and
+    ``with watch(model) as audit: ...train a few batches...`` then ``audit.verdict()``: which likelihood, which reading
+    of the spread, and the weights r and k, by least squares over the batches seen (at most ``keep``). Learning rate and
     batch size are yours; the more the batches differ, the surer the answer.
     """
     return Watch(model, keep)
@@ -135,7 +137,9 @@ def regress(seen: list[Snapshot]) -> Observed:
             if found is not None and (best is None or found.residual < best[0]):
                 best = found.residual, found
     if best is None:
-        raise InputError("no two heads and no output of the data's size", where="watch", mend="use lowerbound.check on the loss")
+        raise InputError(
+            "no two heads and no output of the data's size", where="watch", mend="use lowerbound.check on the loss"
+        )
     return best[1]
 
 
