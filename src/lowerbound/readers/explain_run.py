@@ -72,8 +72,8 @@ class Dimension:
 class RunExplanation:
     """Where a run's nats go. ``information`` + ``gap`` = ``rate``, nats per example over ``examples`` examples.
 
-    ``information`` is estimated against the mixture of all the posteriors: an estimate that lies between 0 and
-    log ``examples`` and never above the rate.
+    ``information`` is estimated against the mixture of all the posteriors, which bounds it from below: it lies
+    between 0 and log ``examples`` and never above the rate.
     """
 
     dimensions: list[Dimension]
@@ -106,9 +106,9 @@ class RunExplanation:
             "an example" + (f"; the other {len(dead)} cost {idle:.3f} nats together." if dead else ".")
         ]
         sentences.append(
-            f"Of the rate of {self.rate:.2f} nats, {self.information:.2f} say which x it is (at most log N = "
-            f"{math.log(self.examples):.2f} could be seen with {self.examples} examples), and {self.gap:.2f} are the "
-            "distance of all the codes together from the prior."
+            f"Of the rate of {self.rate:.2f} nats, at least {self.information:.2f} say which x it is "
+            f"({self.examples} examples can show at most log N = {math.log(self.examples):.2f}), and at most "
+            f"{self.gap:.2f} are the distance of all the codes together from the prior."
         )
         if active:
             prior, data = sum(d.prior_on_mean for d in active), sum(d.data_on_mean for d in active)

@@ -103,7 +103,8 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> str:
             axis.set_title(f"{term}, nats per example", fontsize=10)
             axis.set_xlabel("epoch")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-            _tight(axis, [row[part][term] for row in rows for part in ("train", "valid") if row[part]])
+            settled = rows[len(rows) // 6 :]
+            _tight(axis, [row[part][term] for row in settled for part in ("train", "valid") if row[part]])
         best = [row["epoch"] for row in rows if row["best"]]
         if best:
             axes[0].axvline(best[-1], color=GREY, linewidth=1)
@@ -124,10 +125,9 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _tight(axis: Axes, values: Sequence[float]) -> None:
-    """Leave the first epochs' extremes out of the axis, so that the end of training can be read."""
-    low, high = np.percentile(values, [5, 95]) if len(values) > 8 else (min(values), max(values))
-    margin = 0.15 * max(high - low, 1e-6)
-    axis.set_ylim(low - margin, high + margin)
+    """Leave the first epochs out of the axis, so that the end of training can be read."""
+    margin = 0.1 * max(max(values) - min(values), 1e-6)
+    axis.set_ylim(min(values) - margin, max(values) + margin)
 
 
 def rates(per_dimension: Sequence[float]) -> str:
