@@ -98,6 +98,11 @@ def test_gradient_training_reaches_the_exact_evidence():
     assert best + loss.item() < 1e-3
 
 
+def test_as_many_latents_as_values_are_refused():
+    with pytest.raises(InputError, match="no variance over"):
+        model_of(rows(), 7).solve(rows())
+
+
 def test_a_model_that_is_not_linear_is_refused():
     x = rows()
     s = Summary("real", (7,), x.mean(0).float(), x.std(0).float())

@@ -50,6 +50,7 @@ class LinearAutoencoder(Autoencoder):
     def of(cls, model: Autoencoder) -> LinearAutoencoder:
         """The same model (the same parameters), with the exact figures beside it."""
         linear = all(isinstance(m, MLP) and _is_linear(m) for m in (model.encoder, model.decoder))
+        linear = linear and model.features.kind not in ("count", "table")
         if not (linear and isinstance(model.likelihood, Normal) and model.likelihood.start.dim() == 0):
             raise InputError("is not linear with a Normal of one deviation", where="model", mend="use hidden=[]")
         parts = (model.features, model.encoder, model.posterior, model.prior, model.decoder, model.likelihood)
@@ -82,7 +83,10 @@ class LinearAutoencoder(Autoencoder):
 
     def solve(self, x: Tensor) -> LinearAutoencoder:
         """Put the parameters where the likelihood of x (n, *shape) is highest and the posterior is exact."""
-        rows = x.flatten(1).double()
+        rows = x.flatten(1).double().to(self.features.mean.device)
+        if self.latent >= rows.shape[1]:
+            what = f"{self.latent} latent dimensions leave no variance over of {rows.shape[1]} values"
+            raise InputError(what, where="latent", mend="give fewer latent dimensions than values")
         b = rows.mean(0)  # not nats: the mean example
         values, directions = torch.linalg.eigh((rows - b).T @ (rows - b) / len(rows))
         values, directions = values.flip(0).clamp(min=0), directions.flip(1)
@@ -92,7 +96,7 @@ class LinearAutoencoder(Autoencoder):
         return self
 
     def _put(self, W: Tensor, b: Tensor, variance: Tensor) -> None:
-        M = W.T @ W + variance * torch.eye(self.latent, dtype=W.dtype)
+        M = W.T @ W + variance * torch.eye(self.latent, dtype=W.dtype, device=W.device)
         V = torch.linalg.solve(M, W.T)
         mean, scale = (a.flatten().double() for a in (self.features.mean, self.features.scale))
         likelihood, last, head = self.likelihood, self.decoder.layers[-1], self.posterior.head  # type: ignore

@@ -140,4 +140,4 @@ class NegativeBinomial(Counts):
 
     def marginal_variance(self, summary: Summary) -> Tensor:
         mean = summary.mean.clamp(min=LEAST).double()
-        return (mean + mean.square() * torch.exp(-self.log_size.detach())).to(summary.mean)
+        return (mean + mean.square() * torch.exp(-self.log_size.detach().to(mean))).to(summary.mean)

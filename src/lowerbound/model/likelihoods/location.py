@@ -140,7 +140,7 @@ class LocationScale(Likelihood):
     def marginal_variance(self, summary: Summary) -> Tensor:
         """sigma^2 where it is fixed; else what it becomes when the decoder emits the mean: the data's own."""
         if self.fixed:
-            return self.sigma().detach().square().expand(self.parts).reshape(self.shape).clone()
+            return self.sigma().detach().square().expand(self.parts).reshape(self.shape).to(summary.mean).clone()
         own = summary.std.square()
         own = (own.sum() / summary.parts).expand(self.shape) if self.start.dim() == 0 else own
         return own.clamp(min=TINY).clone()
