@@ -63,15 +63,89 @@ def root(
 
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "train": ("train", "Train", "lowerbound train digits --epochs 3 --seed 0 --out runs/first"),
+    "train": (
+        "train.train",
+        "Train",
+        """lowerbound train digits
+        lowerbound train digits --epochs 3 --seed 0 --out runs/first
+        lowerbound train people.csv --labels class --latent 5
+        lowerbound train binarized-mnist --recipe aevb --data-dir ~/data
+        lowerbound train photos/ -s encoder=residual -s encoder.channels=[32,64] -s objective=free-bits
+        lowerbound train --resume runs/first""",
+    ),
+    "evaluate": (
+        "read.evaluate",
+        "Read a run",
+        """lowerbound evaluate runs/digits-1
+        lowerbound evaluate runs/digits-1 --split valid --samples 16 --json""",
+    ),
+    "explain": (
+        "read.explain",
+        "Read a run",
+        """lowerbound explain kl --mean 1 --log-variance -1 --picture kl.svg
+        lowerbound explain runs/digits-1""",
+    ),
+    "report": ("read.report", "Read a run", "lowerbound report runs/digits-1"),
+    "sample": (
+        "pictures.sample",
+        "Use a model",
+        """lowerbound sample runs/digits-1 -n 64 --out new.png
+        lowerbound sample runs/people-1 -n 1000 --draw --out people.csv""",
+    ),
+    "encode": (
+        "codes.encode",
+        "Use a model",
+        """lowerbound encode runs/digits-1 --out codes.npz
+        lowerbound encode runs/digits-1 more.npy --out codes.csv""",
+    ),
+    "decode": (
+        "codes.decode",
+        "Use a model",
+        """lowerbound decode runs/digits-1 codes.npz --out decoded.png
+        lowerbound decode runs/plane-1 --z=0.5,-1 --z=0,0 --json""",
+    ),
+    "reconstruct": (
+        "pictures.reconstruct",
+        "Use a model",
+        "lowerbound reconstruct runs/digits-1 -n 30",
+    ),
+    "interpolate": (
+        "pictures.interpolate",
+        "Use a model",
+        """lowerbound interpolate runs/digits-1
+        lowerbound interpolate runs/digits-1 --from 3 --to 17 --kind spherical --out way.png""",
+    ),
+    "arithmetic": (
+        "pictures.arithmetic",
+        "Use a model",
+        """lowerbound arithmetic runs/digits-1 class:8 class:3 class:1
+        lowerbound arithmetic runs/digits-1 0,4,9 17 3 --out sum.png""",
+    ),
+    "list": (
+        "lists.list_",
+        "Find out",
+        """lowerbound list recipes
+        lowerbound list recipes aevb
+        lowerbound list data
+        lowerbound list parts likelihood""",
+    ),
+    "data": (
+        "lists.data",
+        "Find out",
+        """lowerbound data digits --picture digits.png
+        lowerbound data people.csv --labels class
+        lowerbound data arrays.npz --array images --binarise threshold""",
+    ),
+    "check": ("check.check", "Find out", "lowerbound check losses.py:vae_loss"),
 }
-"""Command -> (module, panel, examples)."""
+"""Command -> (module.function, panel, examples)."""
 
 
 def mount() -> None:
     """Add every command to the app."""
-    for name, (module, panel, examples) in COMMANDS.items():
-        function: Callable[..., Any] = getattr(importlib.import_module(f"lowerbound.doors.{module}"), name)
+    for name, (place, panel, examples) in COMMANDS.items():
+        module, attribute = place.split(".")
+        function: Callable[..., Any] = getattr(importlib.import_module(f"lowerbound.doors.{module}"), attribute)
         app.command(name, help=flowing(function), epilog=examples_of(examples), rich_help_panel=panel)(function)
 
 

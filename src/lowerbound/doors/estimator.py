@@ -8,7 +8,6 @@ import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -210,8 +209,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             return data_floor.from_array(x, like=self.record_)
         choices = {name: getattr(self, name) for name in ("kind", "binarise", "valid", "test")}
         labels = None if y is None else np.asarray(y)
-        data = data_floor.from_array(x, labels if labels is not None and labels.ndim == 1 else None, **choices)
-        return replace(data, record={**data.record, "source": "memory"})
+        return data_floor.from_array(x, labels if labels is not None and labels.ndim == 1 else None, **choices)
 
     def _checked(self, x: Any, reset: bool) -> Any:
         """x after scikit-learn's own checks; a DataFrame stays one, for its columns have kinds."""
@@ -321,10 +319,12 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         from lowerbound.doors.read import report_bytes
 
         with tempfile.TemporaryDirectory(prefix="lowerbound-") as folder:
+            run = Path(folder) / "VAE"
+            run.mkdir()
             for name, content in self._files.items():
-                (Path(folder) / name).write_bytes(content)
+                (run / name).write_bytes(content)
             own = {kind: copy.deepcopy(getattr(self, kind)) for kind in ("encoder", "decoder") if self._is_own(kind)}
-            content = report_bytes(load(folder, self._data, **own))
+            content = report_bytes(load(run, self._data, **own))
         target = Path(path)
         target.write_bytes(content)
         return target

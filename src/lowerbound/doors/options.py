@@ -18,6 +18,11 @@ def complete_run(incomplete: str) -> list[str]:
     return sorted(str(path.parent) for path in found if str(path.parent).startswith(incomplete))
 
 
+def complete_explained(incomplete: str) -> list[str]:
+    """The word kl, and run folders."""
+    return [*(["kl"] if "kl".startswith(incomplete) else []), *complete_run(incomplete)]
+
+
 def complete_source(incomplete: str) -> list[str]:
     """Named data sets; the shell itself offers files."""
     return [name for name in recipes.SUITED if name.startswith(incomplete)]
@@ -39,10 +44,6 @@ DataDir = Annotated[
 Threads = Annotated[int | None, typer.Option("--threads", help="CPU threads to use.", metavar="N")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the noise.", metavar="N")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.", metavar="NAME")]
-Source = Annotated[
-    str | None,
-    typer.Option("--data", help="Other data of the same kind: a name, file or folder.", metavar="SOURCE"),
-]
 
 
 def use_threads(threads: int | None) -> None:
@@ -77,3 +78,16 @@ def writable(path: Path, flag: str) -> Path:
             mend=f"choose another {flag}",
         )
     return path
+
+
+def write(path: Path, content: bytes, flag: str) -> None:
+    """Write a file all at once; a system that refuses is told of in one line."""
+    neighbour = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        neighbour.write_bytes(content)
+        neighbour.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"cannot be written ({error.strerror})", where=f"{flag} {path}", mend="choose another"
+        ) from None

@@ -1,0 +1,197 @@
+"""``encode`` and ``decode``: from examples to latent codes and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lowerbound.doors import files, options, output
+from lowerbound.doors.read import Split, open_run, split_of
+from lowerbound.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lowerbound.data.dataset import Data
+    from lowerbound.training.load import Trained
+
+Other = Annotated[
+    str | None,
+    typer.Argument(
+        help="Other data like those of training: a name, file or folder (default: the run's own).",
+        metavar="[SOURCE]",
+        autocompletion=options.complete_source,
+    ),
+]
+
+
+def encode(
+    run: options.RunFolder,
+    source: Other = None,
+    split: Split = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help=".npy (means), .npz or .csv (default: the screen).", metavar="FILE"),
+    ] = None,
+    data_dir: options.DataDir = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Encode examples: the posterior mean and deviation of each.
+
+    The mean is the best single code; the deviation says how much of it is known. An .npz file holds both, and labels.
+    """
+    files.checked(out, (".npy", ".npz", ".csv"))
+    trained = open_run(run, data_dir, device)
+    data, name = examples(trained, source, split, data_dir)
+    mean, deviation = posterior(trained, data, name)
+    labels = data.splits[name].labels
+    if out is not None:
+        options.write(out, packed(out, mean, deviation, labels), "--out")
+    if as_json:
+        found = {"mean": mean, "deviation": deviation, "labels": labels}
+        output.show_json({"written": out, "split": name, **{k: v for k, v in found.items() if v is not None}})
+    elif out is not None:
+        output.show(f"{out}: {mean.shape[0]:,} codes of {mean.shape[1]} dimensions")
+    else:
+        print(table(mean, deviation, labels), end="")
+
+
+def examples(trained: Trained, source: str | None, split: str | None, data_dir: Path | None) -> tuple[Data, str]:
+    """The run's own data and split, or all of other data, read as those of training were."""
+    if source is None:
+        return trained.data, split_of(trained, split)
+    if split is not None:
+        raise InputError("has no meaning for other data", where="--split", mend="leave it out: all of it is read")
+    from lowerbound import data as data_floor
+
+    return data_floor.load(source, data_dir=data_dir, like=trained.run.record()), "train"
+
+
+def posterior(trained: Trained, data: Data, split: str, batch: int = 1000) -> tuple[Any, Any]:
+    """Means and deviations (n, latent) of a split, as arrays."""
+    import torch
+
+    from lowerbound.training.measure import evaluating
+
+    means, deviations, n = [], [], len(data.splits[split])
+    like = next(trained.model.parameters())
+    with evaluating(trained.model):
+        for first in range(0, n, batch):
+            q = trained.model.encode(data.batch(split, torch.arange(first, min(first + batch, n))).to(like))
+            means.append(q.mean.double().cpu())
+            deviations.append(q.stddev.double().cpu())
+    return torch.cat(means).numpy(), torch.cat(deviations).numpy()
+
+
+def packed(out: Path, mean: Any, deviation: Any, labels: Any) -> bytes:
+    """The content of the file."""
+    import io
+
+    import numpy as np
+
+    if out.suffix.lower() == ".npy":
+        return files.as_npy(mean)
+    if out.suffix.lower() == ".csv":
+        return table(mean, deviation, labels).encode()
+    content = io.BytesIO()
+    arrays = {"mean": mean, "deviation": deviation} | ({} if labels is None else {"labels": labels})
+    np.savez(content, allow_pickle=False, **arrays)
+    return content.getvalue()
+
+
+def table(mean: Any, deviation: Any, labels: Any) -> str:
+    """Codes as CSV."""
+    latent = mean.shape[1]
+    names = [*(f"mean{j}" for j in range(latent)), *(f"deviation{j}" for j in range(latent))]
+    rows = [[*m, *d] for m, d in zip(mean.tolist(), deviation.tolist(), strict=True)]
+    if labels is not None:
+        names, rows = ["label", *names], [[int(y), *row] for y, row in zip(labels, rows, strict=True)]
+    return files.as_csv(names, rows)
+
+
+def decode(
+    run: options.RunFolder,
+    codes: Annotated[
+        Path | None, typer.Argument(help="Codes (n, latent): .npy, .npz with mean, or .csv.", metavar="[CODES]")
+    ] = None,
+    z: Annotated[
+        list[str] | None,
+        typer.Option("--z", help="One code: numbers with commas; may be repeated.", metavar="X,X,..."),
+    ] = None,
+    out: files.Out = None,
+    as_json: options.Json = False,
+) -> None:
+    """Decode latent codes: the expected example of each, in the units of the data."""
+    files.checked(out)
+    if (codes is None) == (z is None):
+        raise InputError("give either a file of codes or --z", where="decode", mend="as in: decode RUN --z=0.5,-1")
+    trained = open_run(run)
+    latent = trained.model.latent
+    found = from_file(codes, latent) if codes is not None else from_words(z or [], latent)
+    from lowerbound.readers import pictures
+
+    files.give(trained, pictures.decode(trained, found), out, "decoded", min(len(found), 20), as_json)
+
+
+def from_words(words: list[str], latent: int) -> Tensor:
+    """Codes written on the command line."""
+    import torch
+
+    rows = []
+    for word in words:
+        try:
+            row = [float(number) for number in word.split(",")]
+        except ValueError:
+            raise InputError(f"{word!r} is not numbers with commas", where="--z", mend="as in --z=0.5,-1") from None
+        if len(row) != latent:
+            raise InputError(f"{word!r} has {len(row)} numbers", where="--z", mend=f"the run has {latent} latents")
+        rows.append(row)
+    return finite(torch.tensor(rows, dtype=torch.float64), "--z")
+
+
+def from_file(path: Path, latent: int) -> Tensor:
+    """Codes in a file: an array, the means of ``encode``, or a table of numbers."""
+    import torch
+
+    from lowerbound.data.formats import npy
+    from lowerbound.data.guard import guarded, plain_file
+
+    plain_file(path)
+    if path.suffix.lower() == ".npz":
+        from lowerbound.data.formats import npz
+
+        array = npz.arrays(path, ("mean",))["mean"]
+    elif path.suffix.lower() == ".csv":
+        with guarded(path, "a table of codes", "give numbers under names such as mean0, mean1"):
+            array = means_of_csv(path)
+    else:
+        array = npy.read(path)
+    if array.ndim != 2 or array.shape[1] != latent:
+        raise InputError(f"holds an array of shape {tuple(array.shape)}", where=path, mend=f"give (n, {latent})")
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"holds {array.dtype}, not numbers", where=path, mend="give numbers")
+    return finite(torch.as_tensor(array.astype("float64")), path)
+
+
+def means_of_csv(path: Path) -> Any:
+    """The columns mean0, mean1, ... of a CSV, or all of its columns."""
+    import csv
+
+    import numpy as np
+
+    with path.open(newline="", encoding="utf-8") as file:
+        head, *rows = list(csv.reader(file))
+    chosen = [j for j, name in enumerate(head) if name.startswith("mean")] or list(range(len(head)))
+    return np.array([[float(row[j]) for j in chosen] for row in rows])
+
+
+def finite(codes: Tensor, where: object) -> Tensor:
+    """Codes without infinite or undefined numbers."""
+    import torch
+
+    if not torch.isfinite(codes).all():
+        raise InputError("holds a number that is not finite", where=where, mend="remove it")
+    return codes

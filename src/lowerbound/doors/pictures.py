@@ -1,0 +1,159 @@
+"""``sample``, ``reconstruct``, ``interpolate``, ``arithmetic``: what a model does, as pictures (or as numbers)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lowerbound.doors import files, options
+from lowerbound.doors.codes import Other, examples
+from lowerbound.doors.read import Split, open_run, split_of
+from lowerbound.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lowerbound.data.dataset import Data
+
+KINDS = ("linear", "spherical")
+
+
+def sample(
+    run: options.RunFolder,
+    n: Annotated[int, typer.Option("--n", "-n", help="How many.", metavar="N", min=1, max=100_000)] = 100,
+    seed: options.Seed = 0,
+    draw: Annotated[
+        bool, typer.Option("--draw", help="Draw x from p(x|z) too, instead of showing its expected value.")
+    ] = False,
+    out: files.Out = None,
+    as_json: options.Json = False,
+) -> None:
+    """New examples from the model: z from the prior, then what the decoder expects there."""
+    files.checked(out)
+    trained = open_run(run)
+    from lowerbound.readers import pictures
+
+    files.give(trained, pictures.sample(trained, n, seed=seed, draw=draw), out, "samples", columns_for(n), as_json)
+
+
+def columns_for(n: int) -> int:
+    """Columns of a sheet of n pictures: a square, up to twenty."""
+    return max(1, min(20, round(n**0.5)))
+
+
+def reconstruct(
+    run: options.RunFolder,
+    source: Other = None,
+    split: Split = None,
+    n: Annotated[int, typer.Option("--n", "-n", help="How many.", metavar="N", min=1)] = 20,
+    out: files.Out = None,
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+) -> None:
+    """Originals above their reconstructions; for tables, the reconstructions as CSV."""
+    files.checked(out)
+    trained = open_run(run, data_dir)
+    data, name = examples(trained, source, split, data_dir)
+    import torch
+
+    from lowerbound.readers import pictures
+
+    x = data.batch(name, pictures.some_of_each(data.splits[name].labels, n, len(data.splits[name])))
+    y = pictures.reconstruct(trained, x)
+    picture = pictures.is_picture(trained) and not as_json and (out is None or out.suffix.lower() == ".png")
+    files.give(trained, torch.cat([x, y]) if picture else y, out, "reconstructions", len(x), as_json)
+
+
+def interpolate(
+    run: options.RunFolder,
+    first: Annotated[int | None, typer.Option("--from", help="Row of the split to start from.", metavar="ROW")] = None,
+    last: Annotated[int | None, typer.Option("--to", help="Row of the split to end at.", metavar="ROW")] = None,
+    steps: Annotated[int, typer.Option(help="Points on the way, both ends included.", metavar="N", min=2)] = 12,
+    kind: Annotated[str, typer.Option(help="linear, or spherical: along the shell where codes lie.")] = "linear",
+    split: Split = None,
+    out: files.Out = None,
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+) -> None:
+    """The way from one example to another through latent space; without rows, five pairs of different classes."""
+    files.checked(out)
+    if kind not in KINDS:
+        raise InputError(f"unknown kind {kind!r}", where="--kind", mend=nearest(kind, KINDS))
+    if (first is None) != (last is None):
+        raise InputError("one end of the way is missing", where="interpolate", mend="give both --from and --to")
+    trained = open_run(run, data_dir)
+    name = split_of(trained, split)
+    import torch
+
+    from lowerbound.readers import pictures
+
+    part = trained.data.splits[name]
+    chosen = pictures.some_of_each(part.labels, 10, len(part)).tolist()
+    pairs = (
+        [(first, last)] if first is not None else list(zip(chosen, reversed(chosen), strict=True))[: len(chosen) // 2]
+    )
+    ways = []
+    for a, b in pairs:
+        x = picked(trained.data, name, [a, b], "--from, --to")
+        ways.append(pictures.interpolate(trained, x[0], x[1], steps, kind))
+    files.give(trained, torch.cat(ways), out, "interpolations", steps, as_json)
+
+
+def picked(data: Data, split: str, rows: list[Any], where: str) -> Tensor:
+    """The examples of these rows, which must exist."""
+    import torch
+
+    n = len(data.splits[split])
+    wrong = [row for row in rows if not 0 <= row < n]
+    if wrong:
+        what = f"row {wrong[0]} is not in the {split} split"
+        raise InputError(what, where=where, mend=f"rows go from 0 to {n - 1}")
+    return data.batch(split, torch.tensor(rows))
+
+
+def arithmetic(
+    run: options.RunFolder,
+    a: Annotated[str, typer.Argument(help="Rows, as 3,17,42, or all of a class: class:NAME.", metavar="A")],
+    b: Annotated[str, typer.Argument(help="What to take away.", metavar="B")],
+    c: Annotated[str, typer.Argument(help="What to add.", metavar="C")],
+    split: Split = None,
+    out: files.Out = None,
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+) -> None:
+    """a - b + c in latent space, each the average code of some examples: four pictures, a, b, c and the result."""
+    files.checked(out)
+    trained = open_run(run, data_dir)
+    name = split_of(trained, split)
+    import torch
+
+    from lowerbound.readers import pictures
+
+    groups = [picked(trained.data, name, rows_of(trained.data, name, word), word) for word in (a, b, c)]
+    result = pictures.arithmetic(trained, *groups)
+    shown = [pictures.arithmetic(trained, group, group, group) for group in groups]
+    files.give(trained, torch.stack([*shown, result]), out, "arithmetic", 4, as_json)
+
+
+def rows_of(data: Data, split: str, word: str) -> list[int]:
+    """The rows that a word names."""
+    import numpy as np
+
+    if not word.startswith("class:"):
+        try:
+            return [int(number) for number in word.split(",")]
+        except ValueError:
+            mend = "give rows as 3,17,42, or class:NAME"
+            raise InputError(f"{word!r} is not a list of rows", where="arithmetic", mend=mend) from None
+    labels, wanted = data.splits[split].labels, word.removeprefix("class:")
+    if labels is None:
+        raise InputError("the data have no labels", where=word, mend="give rows, as 3,17,42")
+    names = list(data.label_names) or [str(value) for value in np.unique(labels)]
+    if wanted not in names:
+        raise InputError(f"no such class {wanted!r}", where=word, mend=nearest(wanted, names))
+    code = names.index(wanted) if data.label_names else int(wanted)
+    rows = np.flatnonzero(np.asarray(labels) == code).tolist()
+    if not rows:
+        raise InputError(f"no example of it in the {split} split", where=word, mend="choose another --split")
+    return rows
