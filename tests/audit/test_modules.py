@@ -114,3 +114,22 @@ def test_watch_a_loop(reduction: str) -> None:
     assert seen.parametrisation == "logvar"
     assert seen.likelihood == "bernoulli_logit"
     assert seen.beta == pytest.approx(1.0 if reduction == "sum" else 1 / objects.Z, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["CIWAE", "MIWAE"])
+def test_pythae_importance_weighted(name: str) -> None:
+    more = {"number_gradient_estimates": 2} if name == "MIWAE" else {}
+    assert pythae(name, number_samples=3, **more).beta == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize(("capacity", "code"), [(0.0, "K7"), (5.0, "M1")])
+def test_pyod_vae(capacity: float, code: str) -> None:
+    vae = pytest.importorskip("pyod.models.vae", exc_type=ImportError)
+    model = vae.VAEModel(feature_size=12, latent_dim=3, encoder_neuron_list=[10, 8], decoder_neuron_list=[8, 10])
+
+    def training_step(module: Any, rows: torch.Tensor) -> torch.Tensor:
+        return vae.vae_loss(rows, *module(rows), beta=1.0, capacity=capacity)
+
+    rows = torch.randn(16, 12, generator=torch.Generator().manual_seed(0))
+    verdict = check(model, step=training_step, batch=rows, x="real", out="real")
+    assert {code, "R1"} <= set(verdict.codes), str(verdict)

@@ -195,7 +195,7 @@ def weigh(e: Evidence) -> None:
     if e.kl.form == "unknown":
         e.k = Scaling(math.nan, {**e.odd.exponents, "Dx": 0})
     else:
-        e.k = scale(probe, e.small, e.sizes, k, tied)
+        e.k = scale(probe, e.small, e.sizes, k, tied, own="Dz")
         e.weight = cache.get(e.small)
     e.learned = _learned(e)
     seen: dict[Sizes, Likelihood] = {}

@@ -125,18 +125,16 @@ class Stand:
             found.append(i)
             w.replace[i] = w.outputs[i]
         w.replace.clear()
-        if not found:
-            raise InputError(
-                "nothing but the decoder's output moves the loss",
-                where="module",
-                mend="there is no KL, or give the bare loss",
-            )
+        if not found:  # nothing but the decoder's output moves the loss: no KL, or a dead one
+            return [], False
         if len(found) == 2 and w.shapes[found[0]] != w.shapes[found[1]]:
             found = found[:1]
         return found, len(found) == 1
 
     def latents(self) -> int:
-        """Dz."""
+        """Dz (2 where no layer holds a posterior)."""
+        if not self.heads:
+            return 2
         n = _numel(self.wiring.shapes[self.heads[0]])
         return n // 2 if self.chunked else n
 
@@ -149,7 +147,9 @@ class Stand:
                 raise ValueError("a module has one Dx and one Dz")
             a, b = (s, mu) if swap else (mu, s)
             w.replace = {self.decoder: out}
-            if self.chunked:
+            if not self.heads:
+                pass
+            elif self.chunked:
                 w.replace[self.heads[0]] = self._join(a, b)
             else:
                 w.replace |= {self.heads[0]: a, self.heads[1]: b}
@@ -166,6 +166,8 @@ class Stand:
     def sampler(self, swap: bool) -> Callable[[Tensor, Tensor], Tensor] | None:
         """z as the decoder's first layer receives it."""
         w, dz = self.wiring, self.latents()
+        if not self.heads:
+            return None
         last = max(w.order.index(h) for h in self.heads)
         entry = next((i for i in w.order[last + 1 :] if i in w.inputs and w.inputs[i].shape[-1] == dz), None)
         if entry is None:
@@ -290,7 +292,7 @@ def _modes(stand: Stand, loss: Callable[..., Any], x: str, out: str) -> list[Fin
             return []
         finally:
             stand.module.train(True)
-    if abs(weights[0] - weights[1]) < 1e-6 * (abs(weights[0]) + abs(weights[1])):
+    if abs(weights[0] - weights[1]) < 1e-6 * (abs(weights[0]) + abs(weights[1])) + 1e-9:
         return []
     words = "The KL has another weight in evaluation than in training."
     return [Finding("T1", words, {"training": weights[0], "evaluation": weights[1]}, severity="warn")]

@@ -15,7 +15,7 @@ from lowerbound.audit.probe import Point, Probe, Sizes
 
 @dataclass
 class Oddities:
-    """``dead_by``: zero, clamp or absent; ``codes``: classes of a categorical code; ``fold``: Dz is a multiple of it."""
+    """``dead_by``: zero, clamp or absent; ``codes``: classes of a categorical code; ``fold`` divides every Dz."""
 
     dead_by: str = ""
     spread_dead: bool = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -73,7 +72,7 @@ def expression(c: float, exponents: dict[str, int | None]) -> str:
 
 
 def scale(
-    probe: Probe, small: Sizes, user: Sizes, weigh: Callable[[Sizes], float], tied: bool = False, large: int = 3_000_000
+    probe: Probe, small: Sizes, user: Sizes, weigh: Callable[[Sizes], float], tied: bool = False, own: str = "Dx"
 ) -> Scaling:
     """Measure ``weigh`` at the small sizes, with each size doubled, and at the caller's sizes."""
     start = _safe(weigh, small)
@@ -84,11 +83,11 @@ def scale(
             exponents[name] = 0
             continue
         exponents[name] = _exponent(probe, small, weigh, start, name, tied)
-    large = large // 15 if probe.stochastic else large
+    large = 200_000 if probe.stochastic else 3_000_000  # elements
     direct = _safe(weigh, user) if user.B * max(user.Dx, user.Dz) <= large and probe.legal(user) else math.nan
     guessed = tuple(n for n, v in exponents.items() if v is None)
     if guessed and math.isfinite(direct):
-        exponents = guess(direct, user, exponents)
+        exponents = guess(direct, user, exponents, own)
     known = all(v is not None for v in exponents.values())
     constant = math.nan
     if known and math.isfinite(start):
@@ -101,11 +100,12 @@ def scale(
     return Scaling(value, exponents, clean(constant), steady, guessed)
 
 
-def guess(value: float, sizes: Sizes, exponents: dict[str, int | None]) -> dict[str, int | None]:
+def guess(value: float, sizes: Sizes, exponents: dict[str, int | None], own: str) -> dict[str, int | None]:
     """Exponents of sizes that cannot be varied: the fewest means that make the constant 1, 2 or 1/2; else none."""
     missing = [n for n, v in exponents.items() if v is None]
-    for powers in sorted(itertools.product((0, -1), repeat=len(missing)), key=lambda p: -sum(p)):
-        trial = {**exponents, **dict(zip(missing, powers, strict=True))}
+    options: list[set[str]] = [set(), {own}, set(missing) - {own}, set(missing)]
+    for means in options if own == "Dz" else options[:2]:
+        trial = {**exponents, **{n: -1 if n in means else 0 for n in missing}}
         c = abs(value) / _power(sizes, trial)
         if any(abs(c / t - 1) < 1e-5 for t in (1.0, 2.0, 0.5)):
             return trial
