@@ -174,13 +174,32 @@ def test_a_mirror_with_other_contents_is_not_believed(
     assert not list((tmp_path / "cache").rglob("train-images*"))
 
 
-def test_frey_has_no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LOWERBOUND_DATA", raising=False)
-    with pytest.raises(InputError, match=r"frey: has no public mirror.*--data-dir DIR .* freyface/freyface.npz"):
+@needs_data
+def test_frey_as_its_author_keeps_it(mirror: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A MATLAB file, whose pixels are held to the published hash after reading."""
+    from scipy.io import savemat
+
+    assert FOLDER is not None
+    images = np.load(FOLDER / "freyface" / "freyface.npz")["images"]
+    file = tmp_path / "mirror" / "frey_rawface.mat"
+    savemat(file, {"ff": images.reshape(len(images), -1).T})
+    monkeypatch.setattr(download, "MIRRORS", {"frey": (mirror,)})
+    assert load("frey").record["sha256"] == named.PUBLISHED["frey"]
+    savemat(tmp_path / "cache" / "freyface" / "frey_rawface.mat", {"ff": 255 - images.reshape(len(images), -1).T})
+    with pytest.raises(InputError, match="frey"):
         load("frey")
+
+
+def test_frey_is_refused_where_it_is_no_matlab_file(tmp_path: Path) -> None:
+    (tmp_path / "freyface").mkdir()
+    (tmp_path / "freyface" / "frey_rawface.mat").write_bytes(b"no matlab file" * 100)
+    with pytest.raises(InputError, match=r"frey_rawface.mat: is no MATLAB file with an array 'ff'"):
+        load("frey", data_dir=tmp_path)
 
 
 def test_every_set_has_a_reader_and_a_hash() -> None:
     assert set(NAMES) == set(named.READERS) == set(named.PUBLISHED)
     for name, hosts in download.MIRRORS.items():
-        assert len(hosts) > 1 and any(key.startswith(download.FOLDERS[name]) for key in download.HASHES)
+        assert len(hosts) > 1 and any(
+            key.startswith(download.FOLDERS[name]) for key in (*download.HASHES, *download.UNHASHED)
+        )

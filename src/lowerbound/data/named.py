@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lowerbound.data.download import fetch
-from lowerbound.data.formats import amat, idx, npz
+from lowerbound.data.formats import amat, idx, mat, npz
 from lowerbound.data.raw import ALL, Raw
 from lowerbound.errors import InputError, nearest
 
@@ -18,7 +18,7 @@ NAMES = {
     "mnist": "70,000 handwritten digits, 28 x 28, grey; binarised afresh at each use unless said otherwise",
     "fashion-mnist": "70,000 pictures of clothing, 28 x 28, grey; binarised afresh unless said otherwise",
     "binarized-mnist": "MNIST as drawn once by Larochelle and Murray: 50,000 / 10,000 / 10,000, 28 x 28, 0 or 1",
-    "frey": "1,965 video frames of one face, 28 x 20, 256 grey levels (needs a data folder)",
+    "frey": "1,965 video frames of one face, 28 x 20, 256 grey levels",
 }
 """Name -> what it is."""
 
@@ -116,8 +116,8 @@ def recovered(path: Path) -> dict[str, np.ndarray]:
 
 def frey(find: Find) -> Raw:
     """The Frey faces (Roweis, Saul and Hinton 2002)."""
-    (path,) = find("frey", ("freyface.npz",))
-    images = npz.arrays(path, ("images",))["images"]
+    (path,) = find("frey", ("frey_rawface.mat",))
+    images = npz.arrays(path, ("images",))["images"] if path.suffix == ".npz" else mat.read(path, "ff", (1965, 28, 20))
     note = "the pictures are neighbours in time: a random split leaves near copies of test pictures in training"
     return Raw("frey", "frey", {ALL: images}, notes=(note,))
 
