@@ -142,9 +142,13 @@ def locate_prior(e: Evidence) -> None:
     if e.kl.form in ("forward", "fixed") and small.B * small.Dz <= 200:
         e.elements = dv.element_coefficients(probe, base, e.kl, mus, probe.spreads())
         centre = torch.as_tensor(e.elements["centre"], dtype=base.mu.dtype)
+    elif e.kl.form == "forward" and (found := dv.coefficients_by_gradient(probe, base, e.kl)) is not None:
+        e.elements = found
+        centre = torch.as_tensor(found["centre"], dtype=base.mu.dtype)
     head = e.kl.head
     if head is not None and e.kl.B * e.kl.C > 0:
         t = e.elements["C"] / np.where(e.elements["B"] == 0, 1, e.elements["B"]) if e.elements else np.ones(s.shape)
+        t = np.full(s.shape, t.flat[0]) if np.ptp(t) < 1e-6 else t
         s = torch.as_tensor(invert(head, e.kl.free, np.asarray(t), probe.positive), dtype=s.dtype)
     probe.prior_point = (centre, s)
 
@@ -152,6 +156,8 @@ def locate_prior(e: Evidence) -> None:
 def invert(head: Head, free: tuple[float, ...], target: np.ndarray, positive: bool) -> np.ndarray:
     """s with head(s) = target, on a fine grid refined twice."""
     out = np.empty(target.shape)
+    if target.size > 1 and np.ptp(target) == 0:
+        return np.full(target.shape, invert(head, free, target.ravel()[:1], positive)[0])
     for place, t in np.ndenumerate(target):
         grid = np.geomspace(1e-3, 30, 400) if positive else np.linspace(-12, 12, 481)
         best = grid[0]

@@ -160,6 +160,8 @@ def _batch(e: Evidence, beta: Scaling, numbers: dict[str, object]) -> list[Findi
     if e.probe.x_space == "adj":
         return []
     power = _exponent(e.k, "B") - _exponent(e.r, "B")
+    if "B" in (*e.k.guessed, *e.r.guessed):  # one batch size only: nothing is known of the batch
+        return []
     if e.recon.kind == "dead":
         if _exponent(e.k, "B") == 0 and e.kl.form != "dead":
             words = (

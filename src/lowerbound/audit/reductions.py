@@ -103,8 +103,9 @@ def scale(
 def guess(value: float, sizes: Sizes, exponents: dict[str, int | None], own: str) -> dict[str, int | None]:
     """Exponents of sizes that cannot be varied: the fewest means that make the constant 1, 2 or 1/2; else none."""
     missing = [n for n, v in exponents.items() if v is None]
-    options: list[set[str]] = [set(), {own}, set(missing) - {own}, set(missing)]
-    for means in options if own == "Dz" else options[:2]:
+    rest: list[set[str]] = [set(), {own}, {"Dx"}, {"Dx", "Dz"}][: 4 if own == "Dz" else 2]
+    batch: list[set[str]] = [{"B"}, set()] if "B" in missing else [set()]
+    for means in (a | b for a in rest for b in batch):
         trial = {**exponents, **{n: -1 if n in means else 0 for n in missing}}
         c = abs(value) / _power(sizes, trial)
         if any(abs(c / t - 1) < 1e-5 for t in (1.0, 2.0, 0.5)):
