@@ -98,7 +98,8 @@ def pythae_epoch(x: torch.Tensor, batch: int) -> Callable[[], float]:
     class Decoder(BaseDecoder):
         def __init__(self) -> None:
             super().__init__()
-            self.layers = nn.Sequential(nn.Linear(WIDTHS[2], WIDTHS[1]), nn.ReLU(), nn.Linear(WIDTHS[1], WIDTHS[0]), nn.Sigmoid())
+            first, last = nn.Linear(WIDTHS[2], WIDTHS[1]), nn.Linear(WIDTHS[1], WIDTHS[0])
+            self.layers = nn.Sequential(first, nn.ReLU(), last, nn.Sigmoid())
 
         def forward(self, z: torch.Tensor) -> Any:
             return ModelOutput(reconstruction=self.layers(z))
@@ -174,8 +175,8 @@ def compare(data: lb_data.Data, batch: int, rounds: int) -> dict[str, Any]:
     }
     try:
         contestants["pythae"] = pythae_epoch(x, batch)
-    except ImportError:
-        print("pythae is not installed (pip install --no-deps pythae): left out", file=sys.stderr)
+    except ImportError as error:
+        print(f"pythae is left out ({error}); to have it: pip install --no-deps pythae", file=sys.stderr)
     rates: dict[str, list[float]] = {name: [] for name in contestants}
     product: list[float] = []
     for turn in range(rounds + 1):
@@ -189,10 +190,14 @@ def compare(data: lb_data.Data, batch: int, rounds: int) -> dict[str, Any]:
     return {
         "batch": batch,
         "examples_per_second": {name: spread(values) for name, values in rates.items()},
-        "ours_over": {n: spread([a / b for a, b in zip(ours, v, strict=True)]) for n, v in rates.items() if n != "ours float32"},
+        "ours_over": {n: ratio(ours, v) for n, v in rates.items() if n != "ours float32"},
         "matmul_gflops": spread([p / 1e9 for p in product]),
         "share_of_matmul_rate": spread([FLOPS * a / p for a, p in zip(ours, product, strict=True)]),
     }
+
+
+def ratio(a: list[float], b: list[float]) -> dict[str, float]:
+    return spread([x / y for x, y in zip(a, b, strict=True)])
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -211,12 +216,12 @@ def main() -> None:
     for result in results:
         print(f"\nbatch {result['batch']}, {torch.get_num_threads()} threads, torch {torch.__version__}")
         for name, rate in result["examples_per_second"].items():
-            ratio = result["ours_over"].get(name)
-            against = f"   ours is {ratio['median']:.2f}x ({ratio['min']:.2f}-{ratio['max']:.2f})" if ratio else ""
+            over = result["ours_over"].get(name)
+            against = f"   ours is {over['median']:.2f}x ({over['min']:.2f}-{over['max']:.2f})" if over else ""
             print(f"  {name:14s} {rate['median']:9.0f} examples/s ({rate['min']:.0f}-{rate['max']:.0f}){against}")
         share, product = result["share_of_matmul_rate"], result["matmul_gflops"]
-        print(f"  matrix product {product['median']:9.1f} GFLOP/s; ours reaches {100 * share['median']:.0f}% of it", end="")
-        print(f" ({100 * share['min']:.0f}-{100 * share['max']:.0f}%)")
+        reached = f"{100 * share['median']:.0f}% of it ({100 * share['min']:.0f}-{100 * share['max']:.0f}%)"
+        print(f"  matrix product {product['median']:9.1f} GFLOP/s; ours reaches {reached}")
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 
