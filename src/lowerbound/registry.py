@@ -8,6 +8,7 @@ its *keyword-only* parameters are what a person may choose. Each keyword-only pa
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, get_type_hints
 
@@ -16,6 +17,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from lowerbound.errors import InputError, nearest
 
 T = TypeVar("T")
+
+
+def in_words(fault: Any) -> str:
+    """One fault that pydantic found, as what was given and what it should be.
+
+    >>> in_words({"type": "greater_than", "msg": "Input should be greater than 0", "input": -1})
+    'got -1; it should be greater than 0'
+    """
+    if fault["type"] == "literal_error":
+        names = re.findall("'([^']*)'", fault["ctx"]["expected"])
+        return f"unknown name {fault['input']!r}; {nearest(str(fault['input']), names)}"
+    return f"got {fault['input']!r}; it {fault['msg'].removeprefix('Input ').removeprefix('Tuple ')}"
 
 
 class Registry(Mapping[str, type[T]], Generic[T]):
@@ -94,8 +107,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             known = self.options(name)
             hint = nearest(key, known) if known else "it takes none"
             return f"{self.kind}.{key}: {name} has no such option; {hint}"
-        message = fault["msg"][0].lower() + fault["msg"][1:]
-        return f"{self.kind}.{key}: {message}, got {fault['input']!r}"
+        return f"{self.kind}.{key}: {in_words(fault)}"
 
     def validate(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The options of member ``name``, converted and complete with defaults, or an InputError."""

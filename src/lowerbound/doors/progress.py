@@ -55,8 +55,8 @@ class Timer:
 class Spoken(Watch):
     """Plain lines: the words at the start, one line an epoch, alarms with cause and cures."""
 
-    def __init__(self, run: Path) -> None:
-        self.run = run
+    def __init__(self, run: Path, headline: str = "") -> None:
+        self.run, self.headline = run, headline
         self.timer = Timer()
         self.last_line = 0.0
 
@@ -65,7 +65,7 @@ class Spoken(Watch):
         remark(line)
 
     def on_start(self, words: list[str], epochs: int, steps: int) -> None:
-        for sentence in words:
+        for sentence in filter(None, [self.headline, *words]):
             self.say(sentence)
         self.timer.start(epochs, steps)
 
@@ -99,8 +99,8 @@ class Spoken(Watch):
 class Bar(Spoken):
     """The bar of a terminal, with the lines of :class:`Spoken` above it."""
 
-    def __init__(self, run: Path) -> None:
-        super().__init__(run)
+    def __init__(self, run: Path, headline: str = "") -> None:
+        super().__init__(run, headline)
         self.console = Console(stderr=True, highlight=False)
         self.progress = Progress(
             TextColumn("epoch {task.fields[epoch]}", table_column=Column(no_wrap=True)),
@@ -144,9 +144,9 @@ class Figures(ProgressColumn):
         return Text(task.fields.get("figures", ""))
 
 
-def watch_for(run: Path) -> Spoken:
+def watch_for(run: Path, headline: str) -> Spoken:
     """The bar on a terminal, plain lines elsewhere."""
-    return Bar(run) if sys.stderr.isatty() else Spoken(run)
+    return Bar(run, headline) if sys.stderr.isatty() else Spoken(run, headline)
 
 
 def terms(row: dict[str, Any]) -> str:

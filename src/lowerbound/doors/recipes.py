@@ -45,7 +45,10 @@ def suited(source: str) -> str:
         return SUITED[source]
     if source.lower().removesuffix(".gz").endswith(TABLES):
         return "table"
-    return "convolutional" if Path(source).is_dir() else PLAIN
+    try:
+        return "convolutional" if Path(source).is_dir() else PLAIN
+    except (OSError, ValueError):
+        return PLAIN
 
 
 def settings_of(recipe: str) -> dict[str, Any]:

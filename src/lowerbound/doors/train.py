@@ -139,8 +139,8 @@ def begin(
     options.use_threads(threads)
     choices = spec.data.model_dump()
     data = data_floor.load(choices.pop("source"), data_dir=data_dir, **choices)
-    output.remark(f"data {data.name}: {described(data)}; recipe {spec.recipe}; run folder {path}")
-    return watched(path, lambda **hooks: loop.train(spec, data, path, **hooks))
+    headline = f"data {data.name}: {described(data)}; recipe {spec.recipe}; run folder {path}"
+    return watched(path, headline, lambda **hooks: loop.train(spec, data, path, **hooks))
 
 
 def go_on(path: Path, data_dir: Path | None, threads: int | None) -> Run:
@@ -157,14 +157,14 @@ def go_on(path: Path, data_dir: Path | None, threads: int | None) -> Run:
         raise InputError("was trained on an array in memory, which a run folder does not keep", where=path, mend=mend)
     choices = spec.data.model_dump()
     data = data_floor.load(choices.pop("source"), data_dir=data_dir, **choices)
-    return watched(path, lambda **hooks: loop.resume(path, data, **hooks))
+    return watched(path, f"going on with {path}", lambda **hooks: loop.resume(path, data, **hooks))
 
 
-def watched(path: Path, job: Any) -> Run:
+def watched(path: Path, headline: str, job: Any) -> Run:
     """Do the job with a progress bar, a clock for checkpoints and an ear for signals."""
     from lowerbound.doors.progress import watch_for
 
-    watch = watch_for(path)
+    watch = watch_for(path, headline)
     with Stop() as stop:
         try:
             run: Run = job(watch=watch, stop=stop, due=Clock())

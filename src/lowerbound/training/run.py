@@ -96,7 +96,7 @@ class Run:
         """spec.json, checked: that this is a run, and of a format that this version reads."""
         if not self.path.is_dir():
             raise InputError("no such run folder", where=self.path, mend="give the folder that train wrote")
-        header = self.read_json("spec.json")
+        header = self._read_object("spec.json")
         found = header.get("format")
         if not isinstance(found, int) or found > FORMAT:
             what = f"is of run format {found!r}, this version reads up to {FORMAT}"
@@ -144,12 +144,19 @@ class Run:
 
     def read_json(self, name: str) -> Any:
         """A JSON file of the run, or an InputError that names it."""
+        content = self._read(name)
         try:
-            return json.loads(self._read(name))
+            return json.loads(content)
         except (ValueError, RecursionError):
             raise InputError(
                 "is damaged: no valid JSON", where=self.path / name, mend="restore it or train again"
             ) from None
+
+    def _read_object(self, name: str) -> dict[str, Any]:
+        found = self.read_json(name)
+        if not isinstance(found, dict):
+            raise InputError("is damaged: no JSON object", where=self.path / name, mend="restore it or train again")
+        return found
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file of the run atomically."""
@@ -177,7 +184,7 @@ class Run:
 
     def verify(self, *names: str) -> None:
         """Every named file (default: all in the manifest) is there and unaltered, or an InputError names it."""
-        manifest = self.read_json("manifest.json")
+        manifest = self._read_object("manifest.json")
         for name in names or manifest:
             if name not in manifest:
                 raise InputError(f"does not list {name}", where=self.path / "manifest.json", mend="train again")

@@ -13,7 +13,7 @@ from lowerbound.model.networks import NETWORKS
 from lowerbound.model.posteriors import POSTERIORS
 from lowerbound.model.priors import PRIORS
 from lowerbound.objective import OBJECTIVES, SCHEDULES
-from lowerbound.registry import Registry
+from lowerbound.registry import Registry, in_words
 
 FORMAT = 1
 PARTS: dict[str, Registry[Any]] = {
@@ -126,8 +126,7 @@ def _sentence(fault: Any) -> str:
         parts: dict[str, type[BaseModel]] = {"data": DataSpec, "training": TrainingSpec}
         holder = parts.get(path[0], Spec) if path[1:] else Spec
         return f"{key}: no such setting; {nearest(path[-1], holder.model_fields)}"
-    message = fault["msg"][0].lower() + fault["msg"][1:]
-    return f"{key}: {message}, got {fault['input']!r}"
+    return f"{key}: {in_words(fault)}"
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
