@@ -34,7 +34,7 @@ class Explanation:
     @property
     def sigma(self) -> float:
         """The deviation."""
-        return math.exp(0.5 * self.log_variance)
+        return torch.tensor(0.5 * self.log_variance, dtype=torch.float64).exp().item()
 
     def json(self) -> dict[str, Any]:
         """JSON-ready figures with units."""
@@ -61,7 +61,7 @@ class Explanation:
         """The figures in words."""
         m, l = self.mean, self.log_variance
         return [
-            f"q = N({m:g}, {self.sigma**2:.4g}), sigma {self.sigma:.4g}, log variance {l:g}, against p = N(0, 1)",
+            f"q = N({m:g}, {self.sigma * self.sigma:.4g}), sigma {self.sigma:.4g}, log variance {l:g}, against p = N(0, 1)",
             f"KL(q || p)       {self.kl:.6g} nats = {bits(self.kl):.6g} bits",
             f"  mean paid      {self.mean_paid:.6g} nats   mu^2 / 2",
             f"  spread paid    {self.spread_paid:.6g} nats   (sigma^2 - 1 - log sigma^2) / 2",
