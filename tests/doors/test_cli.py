@@ -43,8 +43,10 @@ def width(picture: Path | str) -> int:
 
 def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command line as a process of its own; says on standard error whether torch was imported."""
-    code = "import sys, lowerbound.doors.cli as c; r = c.main()
-print('torch' in sys.modules, file=sys.stderr); sys.exit(r)"
+    code = (
+        "import sys, lowerbound.doors.cli as c; r = c.main(); "
+        "print('torch' in sys.modules, file=sys.stderr); sys.exit(r)"
+    )
     environ = {**os.environ, **environment}
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environ, check=False
