@@ -151,3 +151,23 @@ def test_wrong_codes_are_named(fitted: VAE) -> None:
         fitted.inverse_transform(np.zeros((3, 5)))
     with pytest.raises(InputError, match="number of samples"):
         fitted.sample(0)
+
+
+def test_report(fitted: VAE, tmp_path: Any) -> None:
+    page = fitted.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "nats per example" in page and "<svg" in page
+
+
+def test_mixed_columns_with_missing_cells() -> None:
+    pandas = pytest.importorskip("pandas")
+    random = np.random.default_rng(0)
+    frame = pandas.DataFrame(
+        {"height": random.normal(size=80), "group": random.choice(["x", "y"], 80), "count": random.integers(0, 9, 80)}
+    )
+    frame.loc[3, "height"] = np.nan
+    vae = small().fit(frame)
+    assert vae.record_["kind"] == "table" and list(vae.feature_names_in_) == ["height", "group", "count"]
+    assert np.isfinite(vae.transform(frame)).all() and np.isfinite(vae.score(frame))
+    assert vae.transform(frame.iloc[[3]]).shape == (1, 2)
+    with pytest.raises(ValueError, match="feature names"):
+        vae.transform(frame[["group", "height", "count"]])
