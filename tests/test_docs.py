@@ -1,9 +1,15 @@
-"""The documentation is true: its code runs, its commands exist, its links lead somewhere, its recipes train."""
+"""The documentation is true: its code runs and prints what it says, its commands run, its links lead somewhere.
+
+Blocks marked ``python`` run, ``pycon`` print what stands under them, ``sh`` and ``console`` hold commands; ``py`` and
+``text`` are read by people only.
+"""
 
 from __future__ import annotations
 
+import doctest
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from importlib import resources
@@ -14,7 +20,7 @@ import pytest
 import typer
 
 from lowerbound import data as data_floor
-from lowerbound.doors import cli
+from lowerbound.doors import cli, settings
 from lowerbound.doors.recipes import read_toml
 from lowerbound.training.alarms import CAUSES
 from lowerbound.training.loop import train
@@ -30,13 +36,37 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 SNIPPETS = [(page.name, i, code) for page in PAGES for i, code in enumerate(blocks(page, "python"))]
-COMMANDS = [
-    (page.name, line.split("  #")[0].strip())
-    for page in PAGES
-    for block in blocks(page, "sh")
-    for line in block.splitlines()
-    if line.startswith("lowerbound ")
-]
+SESSIONS = [page for page in PAGES if blocks(page, "pycon")]
+PRINTED = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def commands() -> list[tuple[str, str, str | None]]:
+    """Every documented command: its page, its line, and what the page says it prints (None where it does not)."""
+    found: list[tuple[str, str, str | None]] = []
+    for page in PAGES:
+        lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+        found += [(page.name, line.split("  #")[0].strip(), None) for line in lines if line.startswith("lowerbound ")]
+        for block in blocks(page, "console"):
+            for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
+                line, _, output = part.partition("\n")
+                found.append((page.name, line, output))
+    return list(dict.fromkeys(found))
+
+
+COMMANDS = commands()
+READERS = {"evaluate", "explain", "report", "sample", "encode", "decode", "reconstruct", "interpolate", "arithmetic"}
+CHEAP = {"list", "--version", "--help"}
+
+
+def reads(line: str) -> bool:
+    """Whether a command reads a run and nothing else that a reader of the page must bring."""
+    words = shlex.split(line)
+    return words[1] in READERS and "runs/" in line and not any(w.endswith((".npy", ".npz")) for w in words[2:4])
+
+
+def cheap(line: str) -> bool:
+    """Whether a command needs no run and takes no time."""
+    return line.split()[1] in CHEAP or line.startswith(("lowerbound explain kl", "lowerbound data digits"))
 
 
 @pytest.mark.parametrize("page, number, code", SNIPPETS, ids=[f"{p}-{i}" for p, i, _ in SNIPPETS])
@@ -45,19 +75,60 @@ def test_python_runs(page, number, code, tmp_path, monkeypatch):
     exec(compile(code, f"{page}[{number}]", "exec"), {"__name__": "__docs__"})
 
 
-@pytest.mark.parametrize("page, line", COMMANDS, ids=[f"{p}: {line}" for p, line in COMMANDS])
-def test_commands_exist_with_their_options(page, line):
-    """Every word that a documented command uses is one the command line knows; nothing is run."""
+@pytest.mark.parametrize("page", SESSIONS, ids=lambda p: p.name)
+def test_sessions_print_what_the_page_says(page, tmp_path, monkeypatch):
+    """The ``pycon`` blocks of a page are one session."""
+    monkeypatch.chdir(tmp_path)
+    test = doctest.DocTestParser().get_doctest("\n".join(blocks(page, "pycon")), {}, page.name, str(page), 0)
+    said: list[str] = []
+    doctest.DocTestRunner(optionflags=PRINTED, verbose=False).run(test, out=said.append)
+    assert not said, "".join(said)
+
+
+def parsed(line: str) -> Any:
+    """The command's context, its words parsed and converted; nothing is run."""
     words = shlex.split(line)[1:]
     node: Any = typer.main.get_command(cli.app)
     while hasattr(node, "get_command") and words and not words[0].startswith("-"):
         found = node.get_command(node.context_class(node), words[0])
-        assert found is not None, f"{page}: no command {words[0]}"
+        assert found is not None, f"no command {words[0]}"
         node, words = found, words[1:]
-    known = {option for parameter in node.params for option in [*parameter.opts, *parameter.secondary_opts]}
-    for word in words:
-        if word.startswith("-") and not re.fullmatch(r"-\d.*", word):
-            assert word.split("=")[0] in known | {"--help", "--json"}, f"{page}: {line}"
+    return None if {"--help", "--version"} & set(words) else node.make_context(node.name, words)
+
+
+@pytest.mark.parametrize("page, line", [c[:2] for c in COMMANDS], ids=[f"{c[0]}: {c[1]}" for c in COMMANDS])
+def test_commands_are_understood(page, line):
+    """Every word of a documented command is one that the command line knows; of ``train``, every setting too."""
+    context = parsed(line)
+    if context is None or context.info_name != "train" or context.params["resume"] is not None:
+        return
+    given = context.params
+    flags = {flag: given[flag[2:]] for flag in settings.FLAGS}
+    settings.spec_of(given["source"], given["recipe"], flags, given["sets"] or [])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a run, under every name that the pages use."""
+    folder = tmp_path_factory.mktemp("docs")
+    few = ["--epochs", "1", "--latent", "2", "--no-report", "--out", str(folder / "run")]
+    assert cli.main(["train", "digits", *few]) == 0
+    for name in {name for _, line, _ in COMMANDS if reads(line) for name in re.findall(r"runs/([\w-]+)", line)}:
+        shutil.copytree(folder / "run", folder / "runs" / name)
+    return folder
+
+
+RUN = [c for c in COMMANDS if cheap(c[1]) or reads(c[1])]
+
+
+@pytest.mark.parametrize("page, line, output", RUN, ids=[f"{c[0]}: {c[1]}" for c in RUN])
+def test_commands_run_and_print_what_the_page_says(page, line, output, trained, monkeypatch, capsys):
+    """Cheap commands print what stands under them; those that read a run do so on another one, and only run."""
+    monkeypatch.chdir(trained)
+    assert cli.main(shlex.split(line)[1:]) == 0
+    printed = capsys.readouterr().out
+    if output and cheap(line):
+        assert doctest.OutputChecker().check_output(output, printed, PRINTED), printed
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -104,3 +175,27 @@ def test_the_site_builds_strictly(tmp_path):
     build = [sys.executable, "-W", "ignore", "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path / "site")]
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert foreign(tmp_path / "site") == []
+
+
+def foreign(site: Path) -> list[str]:
+    """What the pages of a site would load from elsewhere: none may need a network."""
+    loads = re.compile(
+        r"<(?:script|img|iframe|source)[^>]+src=\"?(?:https?:)?//[^>]+>|<link[^>]+stylesheet[^>]+//[^>]+>"
+    )
+    inside = re.compile(r"url\(\s*[\"']?((?:https?:)?//[^)]+)\)|@import[^;]+//[^;]+;")
+    found = [hit for page in site.rglob("*.html") for hit in loads.findall(page.read_text("utf-8"))]
+    return found + [hit for style in site.rglob("*.css") for hit in inside.findall(style.read_text("utf-8"))]
+
+
+def test_a_page_that_needs_a_network_is_seen(tmp_path):
+    (tmp_path / "a.html").write_text('<script src="https://cdn.example/katex.js"></script>')
+    (tmp_path / "a.css").write_text("@font-face{src:url(//fonts.example/a.woff2)}")
+    assert len(foreign(tmp_path)) == 2
+
+
+def test_the_mathematics_is_drawn_from_files_that_are_here():
+    folder = ROOT / "docs" / "katex"
+    fonts = re.findall(r"url\(([^)]+)\)", (folder / "katex.min.css").read_text("utf-8"))
+    assert fonts and all((folder / font).is_file() for font in fonts)
+    assert (folder / "katex.min.js").is_file()
