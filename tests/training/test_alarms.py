@@ -10,6 +10,7 @@ from lowerbound.errors import NonFiniteError
 from lowerbound.training.alarms import CAUSES
 from lowerbound.training.loop import train
 from lowerbound.training.run import Run
+from lowerbound.training.watch import Watch
 
 from .small import blobs, spec, stripes
 
@@ -122,3 +123,16 @@ def test_a_healthy_run_raises_none(tmp_path, case):
 
 def test_every_alarm_is_engineered_at_least_once():
     assert {name for name, _, _ in UNHEALTHY.values()} == set(CAUSES)
+
+
+def test_an_unfinished_warm_up_is_said_before_and_after(tmp_path):
+    heard = []
+
+    class Listener(Watch):
+        def on_alarm(self, alarm):
+            heard.append((alarm.name, alarm.epoch))
+
+    train(spec(schedule={"name": "linear", "epochs": 50}), stripes(), tmp_path / "run", watch=Listener())
+    assert heard == [("warm-up-unfinished", 0), ("warm-up-unfinished", 3)]
+    (kept,) = Run(tmp_path / "run").alarms()
+    assert "ended at beta 0.06" in kept["message"]

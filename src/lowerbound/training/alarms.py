@@ -32,6 +32,9 @@ class Alarm:
         return asdict(self) | {"cures": list(self.cures)}
 
 
+AGAIN = ("warm-up-unfinished",)
+"""Alarms that are raised at the start, and once more with what came of it."""
+
 CAUSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "collapse-forecast": (
         "No direction of the data varies more than beta times the decoder's variance: paying the KL never pays off.",
@@ -92,7 +95,7 @@ def alarm(name: str, epoch: int, message: str, severity: Severity = "warning") -
 
 @dataclass
 class Watcher:
-    """Reads the metrics as they come and raises each alarm once."""
+    """Reads the metrics as they come and raises each alarm once (those of ``AGAIN`` once more at the end)."""
 
     epochs: int
     warm_up_ends: float
@@ -118,7 +121,7 @@ class Watcher:
         return self._keep([found for check in checks if (found := check(rows)) is not None])
 
     def _keep(self, found: Sequence[Alarm]) -> list[Alarm]:
-        new = [a for a in found if a.name not in self.raised]
+        new = [a for a in found if a.name not in self.raised or (a.name in AGAIN and self.raised[a.name] != a)]
         self.raised.update({a.name: a for a in new})
         return new
 
