@@ -59,9 +59,9 @@ class Explanation:
 
     def figures(self) -> list[str]:
         """The figures in words."""
-        m, l = self.mean, self.log_variance
+        m, l, variance = self.mean, self.log_variance, self.sigma * self.sigma
         return [
-            f"q = N({m:g}, {self.sigma * self.sigma:.4g}), sigma {self.sigma:.4g}, log variance {l:g}, against p = N(0, 1)",
+            f"q = N({m:g}, {variance:.4g}), sigma {self.sigma:.4g}, log variance {l:g}, against p = N(0, 1)",
             f"KL(q || p)       {self.kl:.6g} nats = {bits(self.kl):.6g} bits",
             f"  mean paid      {self.mean_paid:.6g} nats   mu^2 / 2",
             f"  spread paid    {self.spread_paid:.6g} nats   (sigma^2 - 1 - log sigma^2) / 2",
