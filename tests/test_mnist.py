@@ -11,7 +11,6 @@ from lowerbound.readers.report import report
 from lowerbound.training.load import load
 from lowerbound.training.loop import train
 from lowerbound.training.spec import Spec, complete, merge
-
 from tests.data.real import FOLDER, needs_data
 
 
