@@ -90,6 +90,10 @@ HEALTHY = {
     "stripes, warm-up": (stripes, {"schedule": {"name": "linear", "epochs": 4}, "training": quick(12)}),
     "stripes, cyclical": (stripes, {"schedule": {"name": "cyclical", "epochs": 4, "cycles": 2}, "training": quick(12)}),
     "stripes, free bits": (stripes, {"objective": {"name": "free-bits"}, "training": quick(12)}),
+    "stripes, capacity": (
+        stripes,
+        {"objective": {"name": "capacity", "gamma": 5.0, "target": 1.5}, "training": quick(12)},
+    ),
     "stripes, full covariance": (stripes, {"posterior": {"name": "full-normal"}, "training": quick(12)}),
     "blobs": (blobs, {"training": quick(25)}),
     "blobs, beta 0.5": (blobs, {"objective": {"beta": 0.5}, "training": quick(25)}),

@@ -83,3 +83,11 @@ def test_loading_needs_the_data_only_when_they_are_asked_for(finished):
     with pytest.raises(InputError, match="memory"):
         _ = trained.data
     assert load(finished, stripes()).data.name == "stripes"
+
+
+def test_a_run_in_double_precision_is_loaded_in_double(tmp_path):
+    run = train(spec(training={"precision": "float64", "epochs": 1}), stripes(), tmp_path / "run")
+    loaded = load(tmp_path / "run").model.state_dict()
+    for name, tensor in run.weights().items():
+        assert loaded[name].dtype == tensor.dtype
+        assert loaded[name].equal(tensor)

@@ -56,6 +56,10 @@ class Objective(ABC):
         r = self.weights(epoch).r
         return (distortion if r == 1.0 else r * distortion) + self.penalty(terms.rate, epoch)
 
+    def first_nat(self) -> float:
+        """The effective beta on the first nat of rate, once the schedule has ended: what a collapse is forecast from."""
+        return self.weights(self.schedule.ends).beta
+
     def words(self) -> str:
         """The objective and its effective beta, in words, as printed at the start of every run."""
         return f"{self.formula()}. {beta_words(self.weights(self.schedule.ends).beta)}{self._warm_up()}"
@@ -187,8 +191,15 @@ class Capacity(Objective):
         return self.gamma * (mean_examples(sum_latent(rate)) - self.target * self.schedule(epoch)).abs()
 
     def formula(self) -> str:
-        target = f"above {self.target:g} nats of rate the weight is +{self.gamma:g}, below it -{self.gamma:g}"
-        return f"objective = distortion + {self.gamma:g} x |rate - {self.target:g} nats|, so {target}"
+        return f"objective = distortion + {self.gamma:g} x |rate - {self.target:g} nats|"
+
+    def first_nat(self) -> float:
+        """Below the target the rate is drawn up, not pressed down."""
+        return self.gamma if self.target == 0 else -self.gamma
+
+    def words(self) -> str:
+        side = f"Effective beta {self.gamma:g} above {self.target:g} nats of rate, -{self.gamma:g} below"
+        return f"{self.formula()}. {side}: no bound; the bound at beta 1 is logged beside it.{self._warm_up()}"
 
     def _warm_up(self) -> str:
         ends = self.schedule.ends

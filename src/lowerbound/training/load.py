@@ -16,7 +16,7 @@ from lowerbound.data.load import MEMORY
 from lowerbound.errors import InputError
 from lowerbound.model.autoencoder import Autoencoder
 from lowerbound.training.run import Run
-from lowerbound.training.setup import build, objective_of, refuse_other_data
+from lowerbound.training.setup import DTYPES, build, objective_of, refuse_other_data
 from lowerbound.training.spec import Spec
 
 
@@ -85,7 +85,7 @@ def load(
         raise InputError(
             f"was trained with your own {' and '.join(own)}", where=path, mend="pass it: load(run, encoder=...)"
         )
-    model = build(spec, summary_of(run.record()), encoder, decoder)
+    model = build(spec, summary_of(run.record()), encoder, decoder).to(DTYPES[spec.training.precision])
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

@@ -29,11 +29,9 @@ from lowerbound.training.measure import evaluating, measure
 from lowerbound.training.optimise import device_of, learning_rate, make_optimiser, restore, state_tensors
 from lowerbound.training.randomness import STEP, borrowed, order, reseed
 from lowerbound.training.run import Run
-from lowerbound.training.setup import build, environment, objective_of, refuse_other_data
+from lowerbound.training.setup import DTYPES, build, environment, objective_of, refuse_other_data
 from lowerbound.training.spec import Spec
 from lowerbound.training.watch import Watch
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
 
 def train(
@@ -129,8 +127,8 @@ class Training:
         return bool(getattr(self.model.posterior, "factorised", True) and getattr(self.model.prior, "factorised", True))
 
     def _forecast(self) -> Forecast:
-        beta = self.objective.weights(self.objective.schedule.ends).beta
-        return collapse_forecast(self.data, self.summary, self.model.likelihood, beta=beta, latent=self.spec.latent)
+        beta, latent = self.objective.first_nat(), self.spec.latent
+        return collapse_forecast(self.data, self.summary, self.model.likelihood, beta=beta, latent=latent)
 
     def _watcher(self) -> Watcher:
         deviation = self.model.likelihood.sigma()
