@@ -57,7 +57,7 @@ class Objective(ABC):
         return (distortion if r == 1.0 else r * distortion) + self.penalty(terms.rate, epoch)
 
     def first_nat(self) -> float:
-        """The effective beta on the first nat of rate, once the schedule has ended: what a collapse is forecast from."""
+        """The effective beta on the first nat of rate after the schedule: what a collapse is forecast from."""
         return self.weights(self.schedule.ends).beta
 
     def words(self) -> str:
