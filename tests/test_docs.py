@@ -22,9 +22,10 @@ import typer
 from lowerbound import data as data_floor
 from lowerbound.doors import cli, settings
 from lowerbound.doors.recipes import read_toml
+from lowerbound.maths import forms
 from lowerbound.training.alarms import CAUSES
 from lowerbound.training.loop import train
-from lowerbound.training.spec import Spec, complete, merge
+from lowerbound.training.spec import PARTS, Spec, complete, merge
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
@@ -67,6 +68,14 @@ def reads(line: str) -> bool:
 def cheap(line: str) -> bool:
     """Whether a command needs no run and takes no time."""
     return line.split()[1] in CHEAP or line.startswith(("lowerbound explain kl", "lowerbound data digits"))
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    """What a page registers is forgotten after it."""
+    monkeypatch.setattr(forms, "_FORMULAS", dict(forms._FORMULAS))
+    for registry in {id(r): r for r in PARTS.values()}.values():
+        monkeypatch.setattr(registry, "_members", dict(registry._members))
 
 
 @pytest.mark.parametrize("page, number, code", SNIPPETS, ids=[f"{p}-{i}" for p, i, _ in SNIPPETS])
