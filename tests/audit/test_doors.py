@@ -241,3 +241,14 @@ def test_wrong_arguments() -> None:
     with pytest.raises(InputError, match="three positive integers"):
         check(lambda x, out, mu, s: x.sum(), sizes=(0, 1, 2))
     assert math.isclose(1, 1)
+
+
+def test_a_column_with_the_very_name_goes_first():
+    from lowerbound.audit.log import recognise
+
+    assert recognise(["recon", "mi", "tc", "dw_kl", "kl", "loss"]) == {
+        "mi": "mi",
+        "tc": "tc",
+        "kl": "kl",
+        "loss": "loss",
+    }

@@ -66,16 +66,21 @@ def _number(cell: str) -> float:
         return math.nan
 
 
+def _plays(name: str, role: str, exact: bool) -> bool:
+    if exact:
+        return name in ROLES[role]
+    part = any(name.startswith((word + "_", word)) or name.endswith("_" + word) for word in ROLES[role])
+    return part and not (role == "kl" and ("dim" in name or name.startswith("dw")))
+
+
 def recognise(names: Sequence[str]) -> dict[str, str]:
-    """role -> column."""
+    """role -> column; a column called just by a role's name goes before one that contains it."""
     found: dict[str, str] = {}
-    for role in ("tc", "mi", "test", "elbo", "nll", "kl", "loss"):
-        for name in names:
-            low = name.lower().strip()
-            hit = any(low == w or low.startswith((w + "_", w)) or low.endswith("_" + w) for w in ROLES[role])
-            if hit and name not in found.values() and not (role == "kl" and "dim" in low):
-                found[role] = name
-                break
+    for exact in (True, False):
+        for role in ("tc", "mi", "test", "elbo", "nll", "kl", "loss"):
+            for name in names:
+                if role not in found and name not in found.values() and _plays(name.lower().strip(), role, exact):
+                    found[role] = name
     return found
 
 
