@@ -7,11 +7,13 @@ Blocks marked ``python`` run, ``pycon`` print what stands under them, ``sh`` and
 from __future__ import annotations
 
 import doctest
+import inspect
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from typing import Any
 import pytest
 import typer
 
+import lowerbound
 from lowerbound import data as data_floor
 from lowerbound.doors import cli, settings
 from lowerbound.doors.recipes import read_toml
@@ -162,6 +165,25 @@ def test_every_alarm_has_its_row():
         assert f"| `{name}` |" in page
         assert cause in page
         assert all(cure in page for cure in cures)
+
+
+def test_the_reference_has_every_name_with_its_arguments():
+    page = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    headings = dict(re.findall(r"`(\w+)\(([^`]*)\)`", "\n".join(re.findall(r"^### .*$", page, re.M))))
+    assert set(headings) == set(lowerbound.__all__) - {"__version__"}
+    for name, written in headings.items():
+        if "..." not in written and written:
+            given = list(inspect.signature(getattr(lowerbound, name)).parameters)
+            assert re.findall(r"(?:^|, )\**(\w+)", re.sub(r"\([^)]*\)", "", written)) == given, name
+    assert all(f"`{command}`" in page for command in cli.COMMANDS)
+
+
+def test_every_dependency_has_its_reason():
+    page = (ROOT / "docs" / "dependencies.md").read_text("utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    names = [re.split(r"[^\w-]", need)[0] for need in project["dependencies"]]
+    assert names and all(re.search(rf"^\| {name}\b", page, re.M) for name in names)
+    assert all(f"| `{extra}` |" in page for extra in project["optional-dependencies"])
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
