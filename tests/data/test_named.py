@@ -203,3 +203,9 @@ def test_every_set_has_a_reader_and_a_hash() -> None:
         assert len(hosts) > 1 and any(
             key.startswith(download.FOLDERS[name]) for key in (*download.HASHES, *download.UNHASHED)
         )
+
+
+def test_grey_digits_use_the_whole_of_the_unit_interval() -> None:
+    for kind in ("unit", "levels"):
+        assert load("digits", kind=kind).kind == kind
+    assert float(load("digits", kind="unit").splits["train"].x.max()) == 1.0

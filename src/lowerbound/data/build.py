@@ -104,6 +104,8 @@ def meant(raw: Raw, seen: Facts, options: Options) -> Meaning:
     if options.like is not None:
         same_shape(first.shape[1:], options.like, raw.source)
     sense = meaning(first.dtype, first.ndim, seen, wanted(raw, options), raw.source)
+    if sense.kind == "unit" and raw.kind.startswith("levels:"):
+        sense = replace(sense, divisor=float(raw.kind.partition(":")[2]) - 1)
     own = options.like is None and options.kind == "auto" and raw.why
     return replace(sense, why=raw.why) if own else sense
 
