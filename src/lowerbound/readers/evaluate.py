@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,9 +105,6 @@ def evaluate(
 def summarise(trained: Trained, measured: Measured, split: str, samples: int, seed: int) -> Evaluation:
     """The figures of what was measured."""
     record = trained.run.record()
-    parts = 1
-    for side in record["shape"]:
-        parts *= side
     return Evaluation(
         elbo=Estimate.of(measured.elbo),
         rate=Estimate.of(sum_latent(measured.rate)),
@@ -119,6 +117,6 @@ def summarise(trained: Trained, measured: Measured, split: str, samples: int, se
         samples=samples,
         seed=seed,
         kind=record["kind"],
-        parts=parts,
+        parts=math.prod(record["shape"]),
         sha256=record["sha256"],
     )
