@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lowerbound.data import factors
 from lowerbound.data.download import fetch
 from lowerbound.data.formats import amat, idx, mat, npz
 from lowerbound.data.raw import ALL, Raw
@@ -19,6 +20,7 @@ NAMES = {
     "fashion-mnist": "70,000 pictures of clothing, 28 x 28, grey; binarised afresh unless said otherwise",
     "binarized-mnist": "MNIST as drawn once by Larochelle and Murray: 50,000 / 10,000 / 10,000, 28 x 28, 0 or 1",
     "frey": "1,965 video frames of one face, 28 x 20, 256 grey levels",
+    "factors": "6,144 pictures of one shape, 32 x 32, 0 or 1: shape, scale, rotation, x and y known; drawn here",
 }
 """Name -> what it is."""
 
@@ -28,6 +30,7 @@ PUBLISHED = {
     "fashion-mnist": "6f7ef3337a98d5118536a02ebcbbd7c4986a0ff51c9b46c637f13e9dfc457212",
     "binarized-mnist": "548d8ece6786f957f299965364083471fca6abaea9694a7c28f1e4faf281fb7b",
     "frey": "25c791ab700859a54c4ca849f4bb4889849f1e47f82cb26eff213dfedb57d4f2",
+    "factors": "5399217bc7c749765f89e4e7bd2aa374659cfbcbdf7097fd92fd8a158c308657",
 }
 """The fingerprint of each set's arrays as published: other contents under the same name are refused."""
 
@@ -122,10 +125,18 @@ def frey(find: Find) -> Raw:
     return Raw("frey", "frey", {ALL: images}, notes=(note,))
 
 
+def factor_grid(find: Find) -> Raw:
+    """The shapes of :mod:`lowerbound.data.factors`, labelled by shape."""
+    x, shape = factors.pictures(), factors.factors_of()[:, 0]
+    note = "the true factors of its rows: lowerbound.data.factors.factors_of"
+    return Raw("factors", "lowerbound", {ALL: x}, {ALL: shape}, factors.SHAPES, notes=(note,))
+
+
 READERS: dict[str, Callable[[Find], Raw]] = {
     "digits": digits,
     "mnist": mnist,
     "fashion-mnist": fashion,
     "binarized-mnist": binarized,
     "frey": frey,
+    "factors": factor_grid,
 }

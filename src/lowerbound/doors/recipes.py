@@ -9,7 +9,14 @@ from typing import Any
 from lowerbound.errors import InputError, nearest
 
 FOLDER = Path(__file__).parent.parent / "recipes"
-SUITED = {"digits": "digits", "mnist": "mnist", "fashion-mnist": "mnist", "binarized-mnist": "mnist", "frey": "frey"}
+SUITED = {
+    "digits": "digits",
+    "mnist": "mnist",
+    "fashion-mnist": "mnist",
+    "binarized-mnist": "mnist",
+    "frey": "frey",
+    "factors": "factors",
+}
 """Named data set -> the recipe used when none is asked for."""
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 PLAIN = "plain"
