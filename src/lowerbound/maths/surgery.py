@@ -1,0 +1,247 @@
+r"""What the rate is made of: the aggregate posterior q(z), a mixture of N posteriors, taken apart (ELBO surgery).
+
+.. math::
+    q(z) = \tfrac1N\textstyle\sum_n q(z|x_n), \qquad
+    \underbrace{E_x[KL(q(z|x)\|p(z))]}_{\text{rate}} =
+    \underbrace{I_q(x; z)}_{\text{information}} +
+    \underbrace{KL(q(z)\|\textstyle\prod_j q(z_j))}_{\text{total correlation}} +
+    \underbrace{\textstyle\sum_j KL(q(z_j)\|p(z_j))}_{\text{dimension-wise}}
+
+the last two together KL(q(z) || p(z)), where the prior is independent over dimensions. From one z an example, with
+``others`` the mixture of the N - 1 other posteriors,
+
+.. math:: E[\log q(z|x) - \log q(z)] \le I \le E[\log q(z|x) - \log q_{\text{others}}(z)].
+
+The left side is exact for the N examples themselves, and never above log N.
+Source: Hoffman & Johnson 2016, eq. 9; Chen et al. 2018 (1802.04942), eq. 2; Poole et al. 2019 (1905.06922), eq. 10, 13.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from lowerbound.maths.divergence import kl, kl_normal
+from lowerbound.maths.normal import DiagonalNormal, FullNormal, log_normal
+from lowerbound.maths.units import Estimate, mean_examples, sum_latent
+
+BUDGET = 2**26
+"""Bytes of the table of log densities that is held at a time."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the rate in nats: its value for the N examples, its standard error, and what brackets it.
+
+    ``low`` and ``high`` bracket, in expectation, the part's value for the distribution that the examples come from.
+    """
+
+    value: float
+    stderr: float
+    low: float
+    high: float
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready, with the unit."""
+        finite = {k: v if math.isfinite(v) else None for k, v in vars(self).items()}
+        return {**finite, "unit": "nats"}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The rate of N examples taken apart. ``rate`` = ``information`` + ``marginal``, to the last digits.
+
+    Where the prior is independent over dimensions, ``marginal`` = ``correlation`` + the sum of ``dimension_wise``;
+    elsewhere ``dimension_wise`` is None. ``correlation`` is None where the marginals of q(z|x) have no closed form.
+    ``rate_of`` and ``information_of`` (latent,) are those of each dimension alone.
+    """
+
+    rate: Estimate
+    information: Part
+    marginal: Part
+    correlation: Part | None
+    dimension_wise: Part | None
+    rate_of: Tensor | None
+    information_of: Tensor | None
+    others: Tensor
+    sampled: bool
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Log densities of the z of each example (n, columns): under its own posterior, all of them, all the others.
+
+    ``received`` (n, columns) is the responsibility that a posterior bears for all n samples; it is 1 on average.
+    ``control`` (n, columns) is noise of known mean 0 that is added to make the figures quieter.
+    """
+
+    own: Tensor
+    mixture: Tensor
+    others: Tensor
+    received: Tensor
+    control: Tensor | float = 0.0
+
+    @property
+    def information(self) -> Tensor:
+        """Nats that z says of which example it is: (n, columns), at most log n each before ``control``."""
+        return self.own - self.mixture + self.control
+
+    @property
+    def above(self) -> Tensor:
+        """The same against the other posteriors: its mean bounds the information from above."""
+        return self.own - self.others + self.control
+
+    @property
+    def influence(self) -> Tensor:
+        """What each example adds to the mean of ``information``, as a sample and as a part of the mixture."""
+        centred = self.information - mean_examples(self.information)
+        return centred - (self.received - 1)
+
+
+def marginals(q: Distribution) -> DiagonalNormal | None:
+    """The posteriors of each dimension alone, where they are Normals; else None."""
+    if isinstance(q, DiagonalNormal):
+        return DiagonalNormal(q.mean.double(), q.log_variance.double())
+    if isinstance(q, FullNormal):
+        return DiagonalNormal(q.mean.double(), torch.log(q.scale_tril.double().square().sum(-1)))
+    return None
+
+
+def log_densities(q: Distribution, z: Tensor) -> Tensor:
+    """Log density of each row of z (rows, width) under each of n posteriors: (rows, n), float64 nats."""
+    if isinstance(q, DiagonalNormal):
+        return sum_latent(log_normal(z[:, None], q.mean.double(), q.log_variance.double()))
+    n = q.batch_shape[0]
+    return q.log_prob(z[:, None].expand(-1, n, -1).to(q.mean)).double()
+
+
+def mixed(q: Distribution, z: Tensor) -> Mixed:
+    """Each example's own z (n, width) under the mixture: the first column jointly, then one for each dimension."""
+    n, alone = len(z), marginals(q)
+    rows = max(1, BUDGET // (8 * n * (1 + z.shape[1])))
+    own, mixture, others = [], [], []
+    received = torch.zeros(())
+    for first in range(0, n, rows):
+        taken = z[first : first + rows]
+        table = log_densities(q, taken)[..., None]
+        if alone is not None:
+            table = torch.cat([table, log_normal(taken[:, None], alone.mean, alone.log_variance)], -1)
+        a, b, c, r = weighed(table, first)
+        own.append(a), mixture.append(b), others.append(c)  # type: ignore[func-returns-value]
+        received = received + r
+    return Mixed(torch.cat(own), torch.cat(mixture), torch.cat(others), received)
+
+
+def weighed(table: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of a table (rows, n, columns) whose first row is example ``first``: own, mixture, others (rows, columns), and
+    the responsibility of each posterior (n, columns)."""
+    rows, n = table.shape[:2]
+    here = torch.arange(rows)
+    own = table[here, here + first]
+    rest = table.clone()
+    rest[here, here + first] = -torch.inf
+    others = torch.logsumexp(rest, 1)
+    total = torch.logaddexp(others, own)
+    return own, total - math.log(n), others - math.log(max(n - 1, 1)), torch.exp(table - total[:, None]).sum(0)
+
+
+def quiet(found: Mixed, exact: Tensor, log_p: Tensor) -> Mixed:
+    """``found`` with a control variate: ``exact`` - (own - log_p) (n, columns), the rate less its one-sample estimate,
+    whose mean is 0. Its weight is the one that leaves the least variance: near 1 where q(z) is close to the prior, 0
+    where the posteriors do not overlap and the information is log n without noise."""
+    noise = exact - (found.own - log_p)
+    power = noise.square().sum(0)
+    weight = (found.influence * noise).sum(0) / torch.where(power > 0, power, 1.0)
+    return replace(found, control=-weight * noise)
+
+
+def surgery(q: Distribution, p: Distribution, z: Tensor) -> Parts:
+    """Take the rate of n examples apart.
+
+    Args:
+        q: their posteriors, batch shape (n,). p: the prior, event (width,).
+        z: one sample of each posterior, (n, width).
+
+    Every figure is possible: 0 <= information <= min(log n, rate), every other part >= 0, and they add up. An estimate
+    that noise put outside is moved to the border.
+    """
+    z = z.double()
+    alone, found = marginals(q), mixed(q, z)
+    rates = kl(q, p, z=z.to(q.mean)[None])
+    rate = rates.total().double()
+    split = alone is not None and type(p) is DiagonalNormal
+    own = kl_normal(alone.mean, alone.log_variance, p.mean.double(), p.log_variance.double()) if split else None  # type: ignore
+    inside = rate - sum_latent(own) if own is not None else within(q, alone)
+    if own is not None:
+        log_p = log_normal(z, p.mean.double(), p.log_variance.double())  # type: ignore
+        columns = [torch.cat([total[:, None], each], -1) for total, each in ((rate, own), (sum_latent(log_p), log_p))]
+        found = quiet(found, *columns)
+    return assembled(rate, own, inside, found, rates.kind == "sampled")
+
+
+def within(q: Distribution, alone: DiagonalNormal | None) -> Tensor | None:
+    """The total correlation of each posterior itself, (n,): 0 where its dimensions are independent."""
+    return None if alone is None else alone.entropy() - q.entropy().double()
+
+
+def assembled(rate: Tensor, own: Tensor | None, inside: Tensor | None, found: Mixed, sampled: bool) -> Parts:
+    """The parts from what was measured of each example: ``rate`` (n,), ``own`` (n, latent), ``inside`` (n,)."""
+    n = len(rate)
+    total = Estimate(max(mean_examples(rate).item(), 0.0), Estimate.of(rate).stderr, "nats", n)
+    estimate = mean_examples(found.information)
+    above = mean_examples(found.above)
+    influence, spread = found.influence, rate - mean_examples(rate)
+    top = min(math.log(n), total.value)
+    if inside is None:
+        value = clamp(estimate[0].item(), 0.0, top)
+        high = clamp(above[0].item(), value, total.value)
+        parts = [part(value, influence[:, 0], value, high), rest(total.value, value, high, spread - influence[:, 0])]
+        return Parts(total, *parts, None, None, None, None, found.others[:, 0], sampled)
+    extra = max(mean_examples(inside).item(), 0.0)
+    limit = mean_examples(own) if own is not None else torch.full_like(estimate[1:], total.value)
+    alone = estimate[1:].clamp(min=0).minimum(limit.clamp(max=math.log(n)))
+    reach = above[1:].maximum(alone).minimum(limit)
+    least = min(alone.max().item(), top)
+    value = clamp(estimate[0].item(), least, max(least, min(top, alone.sum().item() + extra)))
+    high = clamp(above[0].item(), value, max(value, min(total.value, reach.sum().item() + extra)))
+    tied = sum_latent(influence[:, 1:]) - influence[:, 0] + inside - mean_examples(inside)
+    correlation = max(alone.sum().item() + extra - value, 0.0)
+    lowest = clamp(alone.sum().item() + extra - high, 0.0, correlation)
+    highest = max(reach.sum().item() + extra - value, correlation)
+    return Parts(
+        total,
+        part(value, influence[:, 0], value, high),
+        rest(total.value, value, high, spread - influence[:, 0]),
+        part(correlation, tied, lowest, highest),
+        None if own is None else dimension_wise(own, limit, alone, reach, influence[:, 1:]),
+        None if own is None else limit,
+        alone,
+        found.others[:, 0],
+        sampled,
+    )
+
+
+def part(value: float, influence: Tensor, low: float, high: float) -> Part:
+    """A part with the standard error that the influences of the examples give."""
+    return Part(value, Estimate.of(influence).stderr, low, high)
+
+
+def rest(rate: float, information: float, high: float, influence: Tensor) -> Part:
+    """KL(q(z) || p(z)): what the information leaves of the rate."""
+    return part(rate - information, influence, rate - high, rate - information)
+
+
+def dimension_wise(own: Tensor, rate_of: Tensor, alone: Tensor, reach: Tensor, influence: Tensor) -> Part:
+    """sum_j KL(q(z_j) || p(z_j)): what each dimension's information leaves of its rate."""
+    spread = sum_latent(own - rate_of - influence)
+    return part((rate_of - alone).sum().item(), spread, (rate_of - reach).sum().item(), (rate_of - alone).sum().item())
+
+
+def clamp(value: float, low: float, high: float) -> float:
+    """``value`` kept between ``low`` and ``high``."""
+    return min(max(value, low), high)
