@@ -13,7 +13,7 @@ from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import at_least_float32, mean_examples, mean_samples
 from lowerbound.model.networks.base import Widths
 from lowerbound.objective.players import Player
-from lowerbound.objective.regularisers.base import REGULARISERS, Regulariser, Weight
+from lowerbound.objective.regularisers.base import REGULARISERS, Regulariser, Speed, Weight
 from lowerbound.objective.regularisers.codes import Critic, codes_of, fresh_codes, prior_codes, prior_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ class Adversary(Regulariser):
 
     A second player trains the logit D on draws of the prior (first source) and codes (second). A prior with several
     ``parts``, such as a class and a style, has a critic for each. With ``labels`` the critic sees the one-hot label
-    beside the code (one class more for "unknown"), and the prior's draws are those of that label's region.
+    beside the code (one class more for "unknown"), and the prior's draws are those of that label's region. ``speed`` is
+    the critics' learning rate over the model's.
 
     The paper has three phases a batch: reconstruction, critic, generator. Here the first and third are one player,
     whose one step descends the sum: one pass through the encoder less, and one step size and moment estimate for the
@@ -46,10 +47,17 @@ class Adversary(Regulariser):
     codes = True
 
     def __init__(
-        self, parts: int, width: int, *, weight: Weight = 1.0, hidden: Widths = (500, 500), labels: bool = False
+        self,
+        parts: int,
+        width: int,
+        *,
+        weight: Weight = 1.0,
+        hidden: Widths = (500, 500),
+        speed: Speed = 1.0,
+        labels: bool = False,
     ) -> None:
         super().__init__(parts, width)
-        self.weight, self.hidden, self.labels = weight, hidden, labels
+        self.weight, self.hidden, self.speed, self.labels = weight, hidden, speed, labels
         self.classes = 0
         self.slices: list[slice] = []
         self.networks = nn.ModuleList()
@@ -72,7 +80,7 @@ class Adversary(Regulariser):
             costs = [critic.cross_entropy(p, z) for (critic, p), (_, z) in zip(drawn, codes, strict=True)]
             return torch.stack(costs).sum(0), None
 
-        return [Player("critic", list(self.networks.parameters()), loss)]
+        return [Player("critic", list(self.networks.parameters()), loss, self.speed)]
 
     def _build(self, model: Any) -> None:
         """Make the critics, one for each part of the prior, where and as precise as the model is."""

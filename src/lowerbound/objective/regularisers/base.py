@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lowerbound.objective.players import Batch, Player
 
 Weight = Annotated[float, Field(ge=0)]
+Speed = Annotated[float, Field(gt=0)]
 
 
 class Regulariser(nn.Module, ABC):

@@ -43,8 +43,7 @@ def prior_codes(p: Distribution, n: int) -> Tensor:
 
 def prior_of(model: Any, batch: Batch) -> Distribution:
     """p(z), or p(z|c) under the conditions of this batch."""
-    c = model.given(batch.x, batch.y)[1]
-    return model.prior_at(c if c is not None and c.shape[-1] else None)
+    return model.prior_at(model.given(batch.x, batch.y)[1])
 
 
 class Critic(nn.Module):

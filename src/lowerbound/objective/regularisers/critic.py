@@ -11,7 +11,7 @@ from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import mean_examples, mean_samples
 from lowerbound.model.networks.base import Widths
 from lowerbound.objective.players import Player
-from lowerbound.objective.regularisers.base import REGULARISERS, Regulariser, Weight
+from lowerbound.objective.regularisers.base import REGULARISERS, Regulariser, Speed, Weight
 from lowerbound.objective.regularisers.codes import Critic, codes_of, fresh_codes
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class TotalCorrelationCritic(Regulariser):
 
     A second player trains the logit D to tell codes from codes whose dimensions are shuffled over the batch, each by
     itself. At the best D the expectation is the total correlation; a critic that is behind gives too small a value.
-    The paper shuffles a second batch; here it is a second draw of the codes of the same one.
+    The paper shuffles a second batch; here it is a second draw of the codes of the same one. ``speed`` is the critic's
+    learning rate over the model's.
 
     *Shapes*: a ledger with codes (samples, batch, width) in, a scalar out. *Units and sign*: nats per example, lower
     is better. *Neutral setting*: ``weight=0``, which builds no critic. *Source*: Kim & Mnih 2018 (1802.05983), eq. 2
@@ -38,9 +39,11 @@ class TotalCorrelationCritic(Regulariser):
 
     codes = True
 
-    def __init__(self, parts: int, width: int, *, weight: Weight = 6.0, hidden: Widths = (200, 200)) -> None:
+    def __init__(
+        self, parts: int, width: int, *, weight: Weight = 6.0, hidden: Widths = (200, 200), speed: Speed = 1.0
+    ) -> None:
         super().__init__(parts, width)
-        self.weight = weight
+        self.weight, self.speed = weight, speed
         self.critic = Critic(width, hidden) if weight else None
 
     def forward(self, model: Any, terms: Terms, batch: Batch) -> Tensor:
@@ -56,7 +59,7 @@ class TotalCorrelationCritic(Regulariser):
         def loss(batch: Batch) -> tuple[Tensor, None]:
             return critic.cross_entropy(fresh_codes(model, batch), shuffled(fresh_codes(model, batch))), None
 
-        return [Player("critic", list(critic.parameters()), loss)]
+        return [Player("critic", list(critic.parameters()), loss, self.speed)]
 
     def words(self) -> str:
         return (

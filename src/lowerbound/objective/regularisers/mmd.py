@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import at_least_float32, mean_samples, sum_latent
 from lowerbound.objective.regularisers.base import REGULARISERS, Regulariser, Weight
-from lowerbound.objective.regularisers.codes import codes_of, prior_codes
+from lowerbound.objective.regularisers.codes import codes_of, prior_codes, prior_of
 
 if TYPE_CHECKING:
     from lowerbound.objective.players import Batch
@@ -57,9 +57,9 @@ class MMD(Regulariser):
     def forward(self, model: Any, terms: Terms, batch: Batch) -> Tensor:
         if self.weight == 0 or len(batch.x) == 1:
             return terms.distortion.new_zeros(())
-        z = codes_of(terms)
-        p = torch.stack([prior_codes(terms.p, len(batch.x)) for _ in z])
-        return self.weight * mean_samples(self.distance(z, p, squared_spread(terms.p)))
+        z, prior = codes_of(terms), prior_of(model, batch)
+        p = torch.stack([prior_codes(prior, len(batch.x)) for _ in z])
+        return self.weight * mean_samples(self.distance(z, p, squared_spread(prior)))
 
     def distance(self, z: Tensor, p: Tensor, spread: Tensor) -> Tensor:
         """MMD^2, unbiased, of codes z (..., n, width) and draws of the prior p (..., m, width): (...)."""
