@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from lowerbound.maths.divergence import kl, kl_normal
+from lowerbound.maths.divergence import Rate, kl, kl_normal
 from lowerbound.maths.normal import DiagonalNormal, FullNormal, log_normal
 from lowerbound.maths.units import Estimate, mean_examples, sum_latent
 
@@ -114,10 +114,18 @@ def marginals(q: Distribution) -> DiagonalNormal | None:
 
 def log_densities(q: Distribution, z: Tensor) -> Tensor:
     """Log density of each row of z (rows, width) under each of n posteriors: (rows, n), float64 nats."""
+    z = z.double()
     if isinstance(q, DiagonalNormal):
         return sum_latent(log_normal(z[:, None], q.mean.double(), q.log_variance.double()))
     n = q.batch_shape[0]
     return q.log_prob(z[:, None].expand(-1, n, -1).to(q.mean)).double()
+
+
+def aggregate(q: Distribution, z: Tensor) -> Tensor:
+    """log q(z), the density of the mixture of n posteriors, of each row of z (rows, width): (rows,), nats."""
+    rows = max(1, BUDGET // (8 * q.batch_shape[0] * z.shape[1]))
+    sums = [torch.logsumexp(log_densities(q, part), 1) for part in z.split(rows)]
+    return torch.cat(sums) - math.log(q.batch_shape[0])
 
 
 def mixed(q: Distribution, z: Tensor) -> Mixed:
@@ -125,9 +133,9 @@ def mixed(q: Distribution, z: Tensor) -> Mixed:
     n, alone = len(z), marginals(q)
     rows = max(1, BUDGET // (8 * n * (1 + z.shape[1])))
     own, mixture, others = [], [], []
-    received = torch.zeros(())
+    received = torch.zeros((), dtype=torch.float64, device=z.device)
     for first in range(0, n, rows):
-        taken = z[first : first + rows]
+        taken = z[first : first + rows].double()
         table = log_densities(q, taken)[..., None]
         if alone is not None:
             table = torch.cat([table, log_normal(taken[:, None], alone.mean, alone.log_variance)], -1)
@@ -141,7 +149,7 @@ def weighed(table: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Of a table (rows, n, columns) whose first row is example ``first``: own, mixture, others (rows, columns), and
     the responsibility of each posterior (n, columns)."""
     rows, n = table.shape[:2]
-    here = torch.arange(rows)
+    here = torch.arange(rows, device=table.device)
     own = table[here, here + first]
     rest = table.clone()
     rest[here, here + first] = -torch.inf
@@ -160,28 +168,28 @@ def quiet(found: Mixed, exact: Tensor, log_p: Tensor) -> Mixed:
     return replace(found, control=-weight * noise)
 
 
-def surgery(q: Distribution, p: Distribution, z: Tensor) -> Parts:
+def surgery(q: Distribution, p: Distribution, z: Tensor, rates: Rate | None = None) -> Parts:
     """Take the rate of n examples apart.
 
     Args:
         q: their posteriors, batch shape (n,). p: the prior, event (width,).
         z: one sample of each posterior, (n, width).
+        rates: KL(q || p) of each example, where a prior has a form of its own; default :func:`kl`.
 
     Every figure is possible: 0 <= information <= min(log n, rate), every other part >= 0, and they add up. An estimate
     that noise put outside is moved to the border.
     """
-    z = z.double()
     alone, found = marginals(q), mixed(q, z)
-    rates = kl(q, p, z=z.to(q.mean)[None])
-    rate = rates.total().double()
-    split = alone is not None and type(p) is DiagonalNormal
-    own = kl_normal(alone.mean, alone.log_variance, p.mean.double(), p.log_variance.double()) if split else None  # type: ignore
-    inside = rate - sum_latent(own) if own is not None else within(q, alone)
-    if own is not None:
-        log_p = log_normal(z, p.mean.double(), p.log_variance.double())  # type: ignore
-        columns = [torch.cat([total[:, None], each], -1) for total, each in ((rate, own), (sum_latent(log_p), log_p))]
-        found = quiet(found, *columns)
-    return assembled(rate, own, inside, found, rates.kind == "sampled")
+    rates = rates or kl(q, p, z=z.to(q.mean)[None])
+    sampled = rates.kind == "sampled"
+    if alone is None or type(p) is not DiagonalNormal:
+        return assembled(rates.total().double(), None, within(q, alone), found, sampled)
+    mean, log_variance, z = p.mean.double(), p.log_variance.double(), z.double()
+    own = kl_normal(alone.mean, alone.log_variance, mean, log_variance)
+    rate = sum_latent(own) if type(q) is DiagonalNormal else rates.total().double()
+    log_p = log_normal(z, mean, log_variance)
+    columns = [torch.cat([total[:, None], each], -1) for total, each in ((rate, own), (sum_latent(log_p), log_p))]
+    return assembled(rate, own, rate - sum_latent(own), quiet(found, *columns), sampled)
 
 
 def within(q: Distribution, alone: DiagonalNormal | None) -> Tensor | None:

@@ -1,0 +1,112 @@
+"""What the KL of a run is made of, against the linear model, whose aggregate posterior is Gaussian and known."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from lowerbound.errors import InputError
+from lowerbound.maths.normal import DiagonalNormal
+from lowerbound.readers.surgery import surgery
+from tests.readers.linear import exact, plane
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return exact(tmp_path_factory.mktemp("linear") / "run", plane(6000))
+
+
+def truth(trained, model) -> dict[str, float]:
+    """Closed forms: m = V (x - b), so that q(z) is a Normal with the covariance of m and the posterior's own.
+
+    The covariance of x is that of the test rows themselves, whose distribution the figures are of.
+    """
+    x = trained.data.splits["test"].x.double()
+    q = model.encode(x)
+    mean, within = q.mean.mean(0), torch.diag(q.variance[0])
+    between = torch.cov(q.mean.T, correction=0)
+    C = between + within
+    variances = torch.diagonal(C)
+    information = 0.5 * (torch.logdet(C) - torch.logdet(within))
+    wise = 0.5 * (variances + mean.square() - 1 - variances.log()).sum()
+    correlation = 0.5 * (variances.log().sum() - torch.logdet(C))
+    found = {"information": information, "correlation": correlation, "dimension_wise": wise}
+    return {name: value.item() for name, value in found.items()}
+
+
+def test_the_parts_are_those_of_the_linear_model(run):
+    """Brackets, widened by four standard errors, hold the closed forms."""
+    trained, model = run
+    parts = surgery(trained, "test", examples=2000).parts
+    for name, value in truth(trained, model).items():
+        part = getattr(parts, name)
+        assert part.low - 4 * part.stderr - 1e-3 < value < part.high + 4 * part.stderr + 1e-3, name
+    assert parts.information.high - parts.information.low < 0.05
+
+
+def test_the_parts_add_up_to_the_rate(run):
+    parts = surgery(run[0], "test", examples=500).parts
+    assert parts.information.value + parts.correlation.value + parts.dimension_wise.value == pytest.approx(
+        parts.rate.value, abs=1e-9
+    )
+    assert 0 <= parts.information.value <= math.log(500)
+
+
+def test_few_examples_show_at_most_log_n(run):
+    found = surgery(run[0], "test", examples=4)
+    assert found.parts.information.value <= math.log(4) + 1e-12
+    assert found.parts.information.high > math.log(4)
+    assert "at least" in "\n".join(found.lines())
+
+
+def test_an_optimal_linear_model_has_no_holes(run):
+    """Its aggregate posterior is the prior, so 1 % of the prior lies below the 1 % quantile (within 5 deviations)."""
+    found = surgery(run[0], "test", examples=2000).holes
+    assert found.value == pytest.approx(0.01, abs=5 * math.sqrt(2 * 0.01 * 0.99 / 2000))
+
+
+def test_a_prior_with_an_empty_half_has_a_hole(run, monkeypatch):
+    """Codes moved to the right of 0: about half of the prior is then where no code is."""
+    trained, model = run
+    encode = model.encode
+
+    def folded(x, y=None):
+        q = encode(x)
+        return DiagonalNormal(q.mean.abs() + 1.0, q.log_variance)
+
+    monkeypatch.setattr(model, "encode", folded, raising=False)
+    assert surgery(trained, "test", examples=1000).holes.value > 0.5
+
+
+def test_both_definitions_of_active_units(run):
+    found = surgery(run[0], "test", examples=500)
+    assert found.active() == {"by_rate": 2, "by_variance_of_the_mean": 2}
+    assert found.json()["active_thresholds"] == {"by_rate_nats": 0.01, "by_variance_of_the_mean": 0.01}
+    json.dumps(found.json(), allow_nan=False)
+
+
+def test_the_same_seed_gives_the_same_figures(run):
+    assert surgery(run[0], "test", examples=300).json() == surgery(run[0], "test", examples=300).json()
+    assert surgery(run[0], "test", examples=300, seed=1).json() != surgery(run[0], "test", examples=300).json()
+
+
+def test_a_full_posterior_and_a_table(wide, table):
+    for trained in (wide, table):
+        found = surgery(trained, "test")
+        parts = found.parts
+        assert parts.information.value + parts.marginal.value == pytest.approx(parts.rate.value, abs=1e-6)
+        assert parts.correlation is not None and found.lines()
+
+
+def test_a_model_without_a_bound_is_refused(run, monkeypatch):
+    monkeypatch.setattr(run[1].posterior, "density", False, raising=False)
+    with pytest.raises(InputError, match="no density"):
+        surgery(run[0])
+
+
+def test_an_empty_split_is_refused(run):
+    with pytest.raises(InputError, match="fewer than two"):
+        surgery(run[0], "valid")
