@@ -23,8 +23,8 @@ class Contractive(Regulariser):
     .. math:: R = w\,\Big\|\frac{\partial \mu(x)}{\partial x}\Big\|_F^2 = w \textstyle\sum_j |\nabla_x \mu_j(x)|^2
 
     with mu the mean of q(z|x). ``exact`` takes one backward pass for each number of the code; ``hutchinson`` one in
-    all, with random signs v: :math:`E\,|J^T v|^2 = \|J\|_F^2`, unbiased. Neither may have batch normalisation in the
-    encoder, which mixes examples.
+    all, with random signs v: :math:`E\,|J^T v|^2 = \|J\|_F^2`, unbiased. The derivative is by the numbers of x;
+    a category has none. Neither may have batch normalisation in the encoder, which mixes examples.
 
     *Shapes*: a batch in, a scalar out; a second pass through the encoder. *Units and sign*: lower is better; the norm
     is in units of z per data unit, ``weight`` gives it nats. *Neutral setting*: ``weight=0``. *Source*: Rifai et al.
@@ -48,6 +48,8 @@ class Contractive(Regulariser):
     def squared_norm(self, model: Any, batch: Batch) -> Tensor:
         """The squared norm of d mean / dx, exact or estimated, for each example: (batch,)."""
         x = batch.x.detach().clone().requires_grad_()
+        if torch.isnan(x).any():
+            raise InputError("a missing cell has no derivative", where="contractive", mend="fill the missing cells")
         mean = model.encode(x, batch.y).mean
         norms = [sum_parts(_gradient(mean, x, v).square(), x.dim() - 1) for v in self._directions(mean)]
         return torch.stack(norms).sum(0)

@@ -27,9 +27,10 @@ class TotalCorrelation(Regulariser):
 
     .. math:: R = w\,KL(q(z) \| \textstyle\prod_j q(z_j)), \qquad q(z) = \tfrac1N \sum_n q(z|x_n)
 
-    A minibatch of B examples stands for all N: with the stratified weights :math:`\hat q(z)` is unbiased, and exact
-    at B = N. Its logarithm is not, and the result is too small while B is far below N. With ``minibatch-weighted`` it
-    is too large by about (latent - 1) log N, a constant. A batch of one example has no estimate and costs 0.
+    A minibatch of B examples stands for all N. With stratified weights the estimate of q(z) is unbiased, and exact at
+    B = N; its logarithm is not unbiased, and the result is usually too small while B is far below N. With
+    ``minibatch-weighted`` it is too large by about (latent - 1) log N, which hardly touches its gradient. Exact for a
+    Normal posterior only; a batch of one example has no estimate and costs 0.
 
     *Shapes*: a ledger with codes (samples, batch, latent) in, a scalar out; memory grows with batch^2 x latent.
     *Units and sign*: nats per example, lower is better; an estimate may be negative. *Neutral setting*: ``weight=0``.
@@ -37,7 +38,7 @@ class TotalCorrelation(Regulariser):
     taken for the last stratum, which the paper leaves to chance.
 
     >>> TotalCorrelation(784, 2).log_weights(3, 6).exp()[0]
-    tensor([0.1667, 0.4167, 0.4167])
+    tensor([0.1667, 0.4167, 0.4167], dtype=torch.float64)
     """
 
     codes = True
@@ -66,8 +67,8 @@ class TotalCorrelation(Regulariser):
         """log of the weight of example j in q(z_i): (batch, batch)."""
         n = max(examples, batch)
         if self.estimate == "minibatch-weighted":
-            return torch.full((batch, batch), -math.log(n * batch))
-        weights = torch.full((batch, batch), (n - 1) / (n * (batch - 1)))
+            return torch.full((batch, batch), -math.log(n * batch), dtype=torch.float64)
+        weights = torch.full((batch, batch), (n - 1) / (n * (batch - 1)), dtype=torch.float64)
         return weights.fill_diagonal_(1 / n).log()
 
     def words(self) -> str:
