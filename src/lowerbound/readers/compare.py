@@ -1,0 +1,276 @@
+r"""Runs side by side: bound, rate, distortion, and the paired difference of each to one of them.
+
+The same examples are measured in every run, so the difference is taken example by example,
+
+.. math:: d_n = \text{bound}_b(x_n) - \text{bound}_a(x_n), \qquad \bar d \pm \frac{s_d}{\sqrt N},
+
+whose error is much smaller than that of either bound: what makes an example hard falls on both. Figures that are not of
+the same thing are refused: other data, another split or binarisation, a density against a probability, another
+estimator.
+Source: the paired comparison of Student 1908 ("The probable error of a mean"), section 9.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from torch import Tensor
+
+from lowerbound.errors import InputError, nearest
+from lowerbound.maths.units import Estimate, sum_latent
+from lowerbound.model.likelihoods.base import Likelihood
+from lowerbound.model.likelihoods.continuous_bernoulli import ContinuousBernoulli
+from lowerbound.model.likelihoods.location import LocationScale
+from lowerbound.training.load import Trained
+from lowerbound.training.measure import ACTIVE, Measured, measure
+
+Against = Literal["first", "best"]
+WIDE = 1.96
+"""Standard errors to each side that hold 95 % of a Normal."""
+
+CURES = {
+    "data": "compare runs on one data set",
+    "rows of the split": "train them with the same data.seed, data.valid and data.test",
+    "binarisation": "evaluate runs of one binarisation",
+    "kind of data": "compare runs that take the numbers for the same thing",
+    "what is bounded": "compare runs of one condition",
+    "unit of the likelihood": "nats of a density and of a probability differ by the size of a unit of x",
+    "estimator": "measure them with the same samples and seed",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run as it was measured: per-example figures in nats, (n,), and the facts that must agree.
+
+    ``bound`` higher is better. ``seconds`` an epoch is None where nobody recorded it.
+    """
+
+    name: str
+    bound: Tensor
+    rate: Tensor
+    distortion: Tensor
+    active: int
+    latent: int
+    parameters: int
+    epochs: int
+    facts: dict[str, str]
+    objective: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a comparison. ``difference`` = bound - the reference's, paired; None for the reference itself."""
+
+    entry: Entry
+    bound: Estimate
+    rate: Estimate
+    distortion: Estimate
+    difference: Estimate | None
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready figures."""
+        e = self.entry
+        return {
+            "run": e.name,
+            "bound": self.bound.json(),
+            "rate": self.rate.json(),
+            "distortion": self.distortion.json(),
+            "difference": self.difference.json() | {"interval95": interval(self.difference)}
+            if self.difference
+            else None,
+            "active_dimensions": e.active,
+            "latent_dimensions": e.latent,
+            "parameters": e.parameters,
+            "epochs": e.epochs,
+            "seconds_per_epoch": e.seconds,
+            "objective": e.objective,
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side, in the order they were given; ``reference`` is the place of the one held against."""
+
+    rows: list[Row]
+    reference: int
+    facts: dict[str, str]
+    split: str
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready figures with what they are of."""
+        return {
+            "split": self.split,
+            "reference": self.rows[self.reference].entry.name,
+            "unit": "nats per example",
+            "active_threshold_nats": ACTIVE,
+            "same": self.facts,
+            "runs": [row.json() for row in self.rows],
+        }
+
+    def lines(self) -> list[str]:
+        """The table for people."""
+        wide = max(4, *(len(row.entry.name) for row in self.rows))
+        head = f"{'run':<{wide}}  {'bound':>18}  {'difference':>18}  {'rate':>8}  {'distortion':>10}  {'active':>8}"
+        out = [head + f"  {'parameters':>10}  {'epochs':>6}  {'s/epoch':>8}"]
+        for row in self.rows:
+            e = row.entry
+            gap = f"{row.difference.value:+.3f} ± {row.difference.stderr:.3f}" if row.difference else "reference"
+            seconds = "-" if e.seconds is None else f"{e.seconds:.2f}"
+            out.append(
+                f"{e.name:<{wide}}  {f'{row.bound.value:.3f} ± {row.bound.stderr:.3f}':>18}  {gap:>18}  "
+                f"{row.rate.value:8.3f}  {row.distortion.value:10.3f}  {f'{e.active}/{e.latent}':>8}  "
+                f"{e.parameters:>10,}  {e.epochs:>6}  {seconds:>8}"
+            )
+        n = self.rows[0].bound.n
+        return [*out, "", f"nats per example, {n:,} examples of {self.split}; bound: higher is better", *self.words()]
+
+    def words(self) -> list[str]:
+        """What the differences say, in sentences."""
+        name = self.rows[self.reference].entry.name
+        said = []
+        for row in self.rows:
+            if row.difference is None:
+                continue
+            low, high = interval(row.difference)
+            verdict = "better than" if low > 0 else "worse than" if high < 0 else "not to be told from"
+            said.append(f"{row.entry.name} is {verdict} {name}: 95 % interval [{low:+.3f}, {high:+.3f}] nats")
+        return said
+
+
+def interval(difference: Estimate) -> list[float]:
+    """The 95 % interval of a difference, by the Normal approximation."""
+    reach = WIDE * difference.stderr
+    return [difference.value - reach, difference.value + reach]
+
+
+def compare(
+    runs: Sequence[Trained],
+    split: str = "test",
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    batch: int = 1000,
+    against: Against = "first",
+    seconds: Sequence[float | None] | None = None,
+) -> Comparison:
+    """Measure runs on one split and hold each against the first, or against the best.
+
+    Args:
+        samples, seed: of the noise, the same for all: it belongs to the example's row.
+        seconds: seconds an epoch of each run, where known.
+
+    Raises:
+        InputError: fewer than two runs, an empty split, a run without a bound, or figures that cannot be compared.
+    """
+    if len(runs) < 2:
+        raise InputError("a comparison needs two runs", where="compare", mend="give at least two run folders")
+    for trained in runs:
+        if not trained.model.has_bound:
+            what = "its code has no density, so that there is no bound to compare"
+            raise InputError(what, where=trained.run.path, mend="leave this run out")
+        if split not in trained.data.splits or not len(trained.data.splits[split]):
+            raise InputError(f"has no examples in {split!r}", where=trained.run.path, mend="choose another --split")
+    known = [facts(trained, split, samples, seed) for trained in runs]
+    agree([str(trained.run.path) for trained in runs], known)
+    times = seconds or [None] * len(runs)
+    entries = []
+    for trained, name, fact, time in zip(runs, names(runs), known, times, strict=True):
+        found = measure(trained.model, trained.data, split, samples=samples, seed=seed, batch=batch)
+        entries.append(entry(trained, name, found, fact, time))
+    return side_by_side(entries, split, against)
+
+
+def names(runs: Sequence[Trained]) -> list[str]:
+    """The folders' names; whole paths where two of them are alike."""
+    short = [trained.run.path.name for trained in runs]
+    return short if len(set(short)) == len(short) else [str(trained.run.path) for trained in runs]
+
+
+def entry(trained: Trained, name: str, found: Measured, known: dict[str, str], seconds: float | None) -> Entry:
+    """One run with what was measured of it."""
+    return Entry(
+        name,
+        found.elbo,
+        sum_latent(found.rate),
+        found.distortion,
+        found.active(),
+        trained.model.latent,
+        sum(p.numel() for p in trained.model.parameters()),
+        len(trained.run.metrics()),
+        known,
+        trained.objective_words,
+        seconds,
+    )
+
+
+def facts(trained: Trained, split: str, samples: int, seed: int) -> dict[str, str]:
+    """What two figures must share to be of the same thing."""
+    record, part, model = trained.run.record(), trained.data.splits[split], trained.model
+    rows = np.asarray(part.rows if part.rows is not None else range(len(part)), dtype=np.int64)
+    kind = f"{record['kind']} with {record['levels']} levels" if record.get("levels") else record["kind"]
+    condition = model.condition.name
+    return {
+        "data": f"SHA-256 {record['sha256'][:12]}",
+        "rows of the split": f"{len(rows)} of {split}, {hashlib.sha256(rows.tobytes()).hexdigest()[:8]}",
+        "binarisation": record["binarisation"],
+        "kind of data": kind,
+        "what is bounded": "log p(x)" if condition == "none" else f"log p(x | {condition})",
+        "unit of the likelihood": "probability" if of_probability(model.likelihood) else "density",
+        "estimator": f"elbo, {samples} sample(s), seed {seed}",
+    }
+
+
+def of_probability(likelihood: Likelihood) -> bool:
+    """Whether its nats are of a probability; those of a location with a deviation, and on [0, 1], are of a density."""
+    return not isinstance(likelihood, (LocationScale, ContinuousBernoulli))
+
+
+def agree(names: Sequence[str], known: Sequence[dict[str, str]]) -> None:
+    """An InputError that names the first fact in which a run differs from the first one."""
+    for name, other in zip(names[1:], known[1:], strict=True):
+        for fact, value in known[0].items():
+            if other.get(fact) != value:
+                what = f"cannot be compared with {names[0]}: its {fact} is {other.get(fact)}, there it is {value}"
+                raise InputError(what, where=name, mend=CURES.get(fact))
+
+
+def side_by_side(entries: Sequence[Entry], split: str, against: Against = "first") -> Comparison:
+    """The comparison of runs already measured on the same examples.
+
+    Raises:
+        InputError: what was measured is not the same thing.
+    """
+    if against not in ("first", "best"):
+        raise InputError(f"unknown reference {against!r}", where="against", mend=nearest(against, ("first", "best")))
+    agree([e.name for e in entries], [e.facts | {"examples": str(len(e.bound))} for e in entries])
+    bounds = [Estimate.of(e.bound) for e in entries]
+    reference = 0 if against == "first" else max(range(len(entries)), key=lambda i: finite(bounds[i].value))
+    base = entries[reference].bound
+    rows = [
+        Row(
+            e,
+            bound,
+            Estimate.of(e.rate),
+            Estimate.of(e.distortion),
+            None if e is entries[reference] else paired(e, base),
+        )
+        for e, bound in zip(entries, bounds, strict=True)
+    ]
+    return Comparison(rows, reference, entries[0].facts, split)
+
+
+def paired(e: Entry, base: Tensor) -> Estimate:
+    """The mean difference of bounds over the same examples, and its standard error."""
+    return Estimate.of(e.bound - base)
+
+
+def finite(value: float) -> float:
+    """NaN last."""
+    return -math.inf if math.isnan(value) else value
