@@ -48,14 +48,15 @@ CURES = {
 class Entry:
     """One run as it was measured: per-example figures in nats, (n,), and the facts that must agree.
 
-    ``bound`` higher is better. ``seconds`` an epoch is None where nobody recorded it.
+    ``bound`` higher is better. ``active`` is None where the rate does not split by dimension, ``seconds`` an epoch
+    where nobody recorded it.
     """
 
     name: str
     bound: Tensor
     rate: Tensor
     distortion: Tensor
-    active: int
+    active: int | None
     latent: int
     parameters: int
     epochs: int
@@ -122,10 +123,11 @@ class Comparison:
         for row in self.rows:
             e = row.entry
             gap = f"{row.difference.value:+.3f} ± {row.difference.stderr:.3f}" if row.difference else "reference"
+            active = f"{'-' if e.active is None else e.active}/{e.latent}"
             seconds = "-" if e.seconds is None else f"{e.seconds:.2f}"
             out.append(
                 f"{e.name:<{wide}}  {f'{row.bound.value:.3f} ± {row.bound.stderr:.3f}':>18}  {gap:>18}  "
-                f"{row.rate.value:8.3f}  {row.distortion.value:10.3f}  {f'{e.active}/{e.latent}':>8}  "
+                f"{row.rate.value:8.3f}  {row.distortion.value:10.3f}  {active:>8}  "
                 f"{e.parameters:>10,}  {e.epochs:>6}  {seconds:>8}"
             )
         n = self.rows[0].bound.n
@@ -200,7 +202,7 @@ def entry(trained: Trained, name: str, found: Measured, known: dict[str, str], s
         found.elbo,
         sum_latent(found.rate),
         found.distortion,
-        found.active(),
+        found.active() if found.rate.shape[1] == trained.model.latent else None,
         trained.model.latent,
         sum(p.numel() for p in trained.model.parameters()),
         len(trained.run.metrics()),

@@ -15,6 +15,10 @@ from lowerbound.readers.figures import BLUE, FAINT, GREEN, GREY, INK, ORANGE, ST
 
 MARGIN = 0.25
 """Room around the runs, as a share of their span."""
+SIZE = 370.0, 250.0
+"""About how large the plane is, in points."""
+PLACES = [(9, 8), (9, -8), (-9, 8), (-9, -8), (9, 18), (9, -18), (-9, 18), (-9, -18)]
+"""Where a name may stand, in points from its run."""
 
 
 def picture(found: Mapping[str, Any]) -> str:
@@ -49,44 +53,73 @@ def plane(axis: Axes, runs: Sequence[Mapping[str, Any]], reference: str) -> None
 
 
 def named(axis: Axes, runs: Sequence[Mapping[str, Any]], rate: np.ndarray, distortion: np.ndarray) -> None:
-    """The name of each run beside its point; names of points side by side go up and down in turn."""
-    middle = sum(axis.get_xlim()) / 2
-    for turn, i in enumerate(np.argsort(distortion)):
-        right = rate[i] <= middle
+    """The name of each run beside its point: of eight places the first that meets no other point and no other name."""
+    x = SIZE[0] * (rate - axis.get_xlim()[0]) / np.ptp(axis.get_xlim())
+    y = SIZE[1] * (distortion - axis.get_ylim()[0]) / np.ptp(axis.get_ylim())
+    taken = [(px - 6, py - 6, px + 6, py + 6) for px, py in zip(x, y, strict=True)]
+    for i, run in enumerate(runs):
+        wide = 5.5 * len(run["run"])
+        free = [place for place in PLACES if fits(box(x[i], y[i], place, wide), taken)]
+        dx, dy = (free or PLACES)[0]
+        taken.append(box(x[i], y[i], (dx, dy), wide))
         axis.annotate(
-            runs[i]["run"],
+            run["run"],
             (rate[i], distortion[i]),
-            xytext=(9 if right else -9, 8 if turn % 2 else -8),
+            xytext=(dx, dy),
             textcoords="offset points",
-            ha="left" if right else "right",
+            ha="left" if dx > 0 else "right",
             va="center",
             fontsize=9,
             color=INK,
         )
 
 
+Box = tuple[float, float, float, float]
+
+
+def box(x: float, y: float, place: tuple[int, int], wide: float) -> Box:
+    """What a name takes up, in points: left, bottom, right, top."""
+    left = x + place[0] - (wide if place[0] < 0 else 0)
+    return left, y + place[1] - 6, left + wide, y + place[1] + 6
+
+
+def fits(mine: Box, taken: Sequence[Box]) -> bool:
+    """Whether a box lies in the picture and meets no other."""
+    inside = mine[0] >= 0 and mine[1] >= 0 and mine[2] <= SIZE[0] and mine[3] <= SIZE[1]
+    return inside and all(mine[0] >= b[2] or mine[2] <= b[0] or mine[1] >= b[3] or mine[3] <= b[1] for b in taken)
+
+
 def reach(values: np.ndarray) -> tuple[float, float]:
     """The ends of an axis that shows all values with room."""
     span = max(float(np.ptp(values)), 0.02 * float(np.abs(values).max()), 1e-3)
-    return float(values.min()) - MARGIN * span, float(values.max()) + MARGIN * span
+    low = float(values.min()) - MARGIN * span
+    return max(low, 0.0) if values.min() >= 0 else low, float(values.max()) + MARGIN * span
 
 
 def diagonals(axis: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
-    """Lines of equal rate + distortion, labelled with the bound."""
-    low, high = x[0] + y[0], x[1] + y[1]
-    for total in ticks(low, high):
+    """Lines of equal rate + distortion, each labelled with its bound where it comes into the picture."""
+    for total in ticks(x[0] + y[0], x[1] + y[1]):
         axis.plot([total - y[0], total - y[1]], [y[0], y[1]], color=GREY, linewidth=1, zorder=0)
-        place = min(max(total - y[0] - 0.02 * (y[1] - y[0]), x[0]), x[1])
-        height = total - place
-        if x[0] < place < x[1] - 0.08 * (x[1] - x[0]) and y[0] <= height <= y[1]:
-            axis.annotate(f"{-total:g}", (place, height), fontsize=8, color=FAINT, ha="right", va="bottom")
+        start = max(x[0], total - y[1]) + 0.015 * (x[1] - x[0])
+        if start < x[1] - 0.1 * (x[1] - x[0]) and total - start > y[0] + 0.08 * (y[1] - y[0]):
+            axis.text(
+                start,
+                total - start,
+                f"bound {-total:g}",
+                fontsize=8,
+                color=FAINT,
+                rotation=-45,
+                rotation_mode="anchor",
+                transform_rotates_text=True,
+                va="bottom",
+            )
 
 
 def ticks(low: float, high: float) -> np.ndarray:
-    """About seven round numbers between two others."""
+    """About nine round numbers between two others."""
     from matplotlib.ticker import MaxNLocator
 
-    return np.array([t for t in MaxNLocator(7).tick_values(low, high) if low < t < high])
+    return np.array([t for t in MaxNLocator(9).tick_values(low, high) if low < t < high])
 
 
 def differences(axis: Axes, runs: Sequence[Mapping[str, Any]], reference: str) -> None:
