@@ -1,0 +1,59 @@
+"""The noise of an estimator: a pure function of (seed, what for, row of the example, index of the sample).
+
+No batch size, order of examples or memory budget enters the key, so that none of them can change a figure. The numbers
+are drawn in float32 on the CPU for a model of any precision on any device: they are then the same numbers.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lowerbound.training.randomness import generator
+
+CHUNK = 256
+"""Samples of one row that share a generator: seeding it costs a hundredth of drawing them."""
+IMPORTANCE, CHAIN, SIMULATED, FRESH = range(101, 105)
+"""What the numbers are for; part of their key."""
+
+
+def fill(out: Tensor, seed: int, row: int, first: int) -> None:
+    """Write the N(0, 1) numbers of samples first, first + 1, ... of example ``row`` into out (samples, width)."""
+    last, width = first + len(out), out.shape[1]
+    for chunk in range(first // CHUNK, (last - 1) // CHUNK + 1):
+        start = chunk * CHUNK
+        a, b = max(first, start), min(last, start + CHUNK)
+        key = generator(IMPORTANCE, seed, row, chunk)
+        whole = b - a == CHUNK and out.dtype == torch.float32
+        drawn = out[a - first : b - first] if whole else torch.empty(CHUNK, width)
+        torch.randn(CHUNK, width, generator=key, out=drawn)
+        if not whole:
+            out[a - first : b - first] = drawn[a - start : b - start]
+
+
+def normal(seed: int, rows: list[int], first: int, last: int, width: int) -> Tensor:
+    """N(0, 1) numbers (rows, last - first, width), float32, of samples first..last-1 of each of these examples."""
+    out = torch.empty(len(rows), last - first, width)
+    for part, row in zip(out, rows, strict=True):
+        fill(part, seed, row, first)
+    return out
+
+
+class Streams:
+    """One generator an example, for chains: what is drawn depends on the row and on how much was drawn before.
+
+    >>> a, b = Streams(0, CHAIN, [3, 8]), Streams(0, CHAIN, [8])
+    >>> bool((a.normal(2, 5)[:, 1] == b.normal(2, 5)[:, 0]).all())
+    True
+    """
+
+    def __init__(self, seed: int, purpose: int, rows: list[int]) -> None:
+        self.generators = [generator(purpose, seed, row) for row in rows]
+
+    def normal(self, samples: int, width: int) -> Tensor:
+        """(samples, rows, width) of N(0, 1)."""
+        return torch.stack([torch.randn(samples, width, generator=g) for g in self.generators], 1)
+
+    def uniform(self, samples: int) -> Tensor:
+        """(samples, rows) of the uniform on [0, 1)."""
+        return torch.stack([torch.rand(samples, generator=g) for g in self.generators], 1)

@@ -1,0 +1,101 @@
+"""Examples to estimate log p(x) of, and the densities that an estimator asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from lowerbound.errors import InputError
+from lowerbound.maths.units import at_least_float32
+from lowerbound.readers.log_likelihood import softplus
+
+MIB = 2**20
+
+
+class Problem:
+    """A few examples x (batch, *shape) with labels y: q(z|x), p(z|c), p(x|z, c). All densities in nats."""
+
+    def __init__(self, model: Any, x: Tensor, y: Tensor | None = None) -> None:
+        self.model, self.x, self.y = model, x, y
+        self.target, self.c = model.given(x, y)
+        self.like = next(model.parameters())
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @cached_property
+    def q(self) -> Any:
+        """The encoder's posterior."""
+        return self.model.encode(self.x, self.y)
+
+    @cached_property
+    def p(self) -> Distribution:
+        """The prior."""
+        return self.model.prior_at(self.c)
+
+    def log_likelihood(self, z: Tensor) -> Tensor:
+        """log p(x|z): z (samples, batch, width) -> (samples, batch)."""
+        out = self.model.outputs(z, self.c, self.target)
+        quick = None if out.requires_grad else softplus.log_bernoulli(self.model.likelihood, out, self.target)
+        return self.model.likelihood.log_prob(out, self.target) if quick is None else quick
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log p(z): (samples, batch)."""
+        return self.p.log_prob(z)
+
+    def log_joint(self, z: Tensor) -> Tensor:
+        """log p(x, z): (samples, batch), in at least float32."""
+        return at_least_float32(self.log_likelihood(z)) + self.log_prior(z)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples by row; ``batch(rows)`` gives x and y as the model takes them."""
+
+    model: Any
+    rows: Tensor
+    batch: Callable[[Tensor], tuple[Tensor, Tensor | None]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def problem(self, rows: Tensor) -> Problem:
+        """The problem of these rows."""
+        parameter = next(self.model.parameters())
+        x, y = self.batch(rows)
+        x = x.to(parameter.device, torch.float64 if parameter.dtype == torch.float64 else x.dtype)
+        return Problem(self.model, x, None if y is None else y.to(parameter.device))
+
+
+def footprint(examples: Examples) -> int:
+    """Bytes that the decoder writes for one latent sample: what each of its modules gives out, seen once."""
+    problem = examples.problem(examples.rows[:1])
+    seen: list[int] = []
+
+    def note(module: nn.Module, given: Any, out: Any) -> None:
+        seen.append(out.numel() * out.element_size() if isinstance(out, Tensor) else 0)
+
+    leaves = [m for m in examples.model.decoder.modules() if not list(m.children())]
+    hooks = [m.register_forward_hook(note) for m in leaves]
+    z = torch.zeros(1, 1, examples.model.width, dtype=next(examples.model.parameters()).dtype, device=problem.x.device)
+    try:
+        out = problem.model.outputs(z, problem.c, problem.target)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(seen) + 3 * out.numel() * out.element_size() + 16 * examples.model.width
+
+
+def fitting(memory: float, each: int, fewest: int = 1) -> int:
+    """How many things of ``each`` bytes a budget of ``memory`` MiB holds; an InputError below ``fewest``."""
+    held = int(memory * MIB) // max(each, 1)
+    if held < fewest:
+        needed = -(-each * fewest // MIB)
+        raise InputError(f"{memory:g} MiB are too few", where="memory", mend=f"give at least {needed} MiB")
+    return held
