@@ -7,9 +7,11 @@ its *keyword-only* parameters are what a person may choose. Each keyword-only pa
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -120,3 +122,9 @@ class Registry(Mapping[str, type[T]], Generic[T]):
     def build(self, name: str, *context: Any, **arguments: Any) -> T:
         """Member ``name``, built from its context and its validated options."""
         return self[name](*context, **self.validate(name, arguments))
+
+
+def discover(package: str, path: Iterable[str]) -> None:
+    """Import every module of a package's own folder, so that a member is found because its file is there."""
+    for module in sorted(pkgutil.iter_modules(list(path)), key=lambda m: m.name):
+        importlib.import_module(f"{package}.{module.name}")  # own code: the package's own folder

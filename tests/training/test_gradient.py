@@ -50,8 +50,8 @@ def epoch(training: Training, noise: Tensor):
     forward = training.model.forward
     rows = order(training.spec.training.seed, 0, training.n)
     for taken in rows.split(training.spec.training.batch):
-        training.model.forward = lambda x, samples, taken=taken: forward(x, noise=noise[:, taken])
-        loss, ledger = training.players[0].loss(training._batch(taken), 0.0)
+        training.model.forward = lambda x, taken=taken, **_: forward(x, noise=noise[:, taken])
+        loss, ledger = training.players[0].loss(training._batch(taken))
         yield taken, loss, ledger
     training.model.forward = forward
 
@@ -127,7 +127,7 @@ def test_the_training_ledger_does_not_depend_on_the_batch_size(tmp_path, likelih
         training = trainer(tmp_path, batch, data)
         ledger = Ledger.empty(2, training.device)
         for _, loss, terms in epoch(training, noise_of(training)):
-            ledger.add(terms, loss, torch.zeros(()))
+            ledger.add(terms, loss, torch.zeros(()), len(terms.rate))
         assert ledger.examples == training.n
         rows.append(ledger.row())
     for row in rows[1:]:

@@ -28,6 +28,7 @@ class Summary:
     """What a model may know of the data before training: from the training split alone.
 
     *Shapes*: ``mean`` and ``std`` have shape ``shape`` (NaN cells left out); images are (channels, height, width).
+    ``classes`` counts the labels 0, 1, ... that examples may have; 0 where there are none.
     """
 
     kind: Kind
@@ -36,6 +37,7 @@ class Summary:
     std: Tensor
     levels: int = 0
     columns: tuple[Column, ...] = ()
+    classes: int = 0
 
     @property
     def parts(self) -> int:
@@ -91,3 +93,16 @@ class Data:
         if split == "train" and self.binarisation == "fresh":
             return torch.bernoulli(taken)
         return taken
+
+    @property
+    def classes(self) -> int:
+        """How many labels 0, 1, ... there are; 0 without labels, or where they cannot be class numbers."""
+        every = [s.labels for s in self.splits.values() if s.labels is not None and len(s.labels)]
+        if not every or min(int(y.min()) for y in every) < 0:
+            return 0
+        return max(max(int(y.max()) for y in every) + 1, len(self.label_names))
+
+    def labels(self, split: str, rows: Tensor) -> Tensor | None:
+        """The labels of ``rows`` (a 1-D int64 tensor), (len(rows),) int64; None where the data have none."""
+        y = self.splits[split].labels
+        return None if y is None else torch.from_numpy(y[rows.cpu().numpy()])

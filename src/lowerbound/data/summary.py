@@ -53,4 +53,5 @@ def summary(data: Data) -> Summary:
         torch.from_numpy(std).float(),
         data.levels,
         data.columns,
+        data.classes,
     )

@@ -129,7 +129,8 @@ class Bar(Spoken):
         speed = ledger.examples / max(now - self.timer.epoch_begun, 1e-9)
         epoch = f"{(step - 1) // self.timer.steps + 1}/{self.timer.epochs}"
         row = ledger.row()
-        figures = " ".join(f"{name} {row[name]:.2f}" for name in ("bound", "rate", "distortion"))
+        shown = ("bound", "rate", "distortion", "objective")[: 3 if row["distortion"] is not None else 4]
+        figures = " ".join(f"{name} {row[name]:.2f}" for name in shown if row[name] is not None)
         figures += f" nats, {speed:,.0f}/s, {clock(self.timer.left())} left"
         self.progress.update(self.task, completed=step, epoch=epoch, figures=figures)
 
@@ -155,6 +156,13 @@ def terms(row: dict[str, Any]) -> str:
     >>> terms({"bound": -101.5, "rate": 20.25, "distortion": 81.25})
     'bound -101.50 = -(rate 20.25 + distortion 81.25) nats'
     """
+    if row["distortion"] is None:
+        return f"objective {row['objective']:.4f}, no bound"
+    if row["bound"] is None:
+        return f"distortion {row['distortion']:.2f} nats, no bound"
+    above = row["bound"] + row["rate"] + row["distortion"]
+    if abs(above) > 1e-6 * abs(row["bound"]):
+        return f"bound {row['bound']:.2f} (rate {row['rate']:.2f}, distortion {row['distortion']:.2f}) nats"
     return f"bound {row['bound']:.2f} = -(rate {row['rate']:.2f} + distortion {row['distortion']:.2f}) nats"
 
 
@@ -162,7 +170,8 @@ def epoch_line(row: dict[str, Any], epochs: int, speed: float, left: float) -> s
     """One epoch in one line."""
     valid, width = row["valid"], len(str(epochs))
     spread = f" ± {valid['bound_stderr']:.2f}" if valid and valid["bound_stderr"] is not None else ""
-    held_out = f"  held out {valid['bound']:.2f}{spread}" if valid else ""
+    worth = "" if not valid else "bound" if valid["bound"] is not None else "distortion"
+    held_out = f"  held out {valid[worth]:.2f}{spread}" if valid else ""
     best = " best" if row["best"] else ""
     first = f"epoch {row['epoch']:>{width}}/{epochs}  {terms(row['train'])}"
     return f"{first}{held_out}{best}  {speed:,.0f} examples/s  {clock(left)} left"

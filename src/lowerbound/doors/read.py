@@ -1,4 +1,4 @@
-"""``evaluate``, ``explain`` and ``report``: what a finished run says."""
+"""``explain`` and ``report``: what a finished run says."""
 
 from __future__ import annotations
 
@@ -41,37 +41,6 @@ def split_of(trained: Trained, split: str | None) -> str:
 Split = Annotated[
     str | None, typer.Option("--split", help="test, valid or train (default: the first that is not empty).")
 ]
-
-
-def evaluate(
-    run: options.RunFolder,
-    split: Split = None,
-    samples: Annotated[int, typer.Option(help="Latent samples an example.", metavar="N", min=1)] = 1,
-    seed: options.Seed = 0,
-    batch: Annotated[int, typer.Option(help="Examples at a time; changes no figure.", metavar="N", min=1)] = 1000,
-    data_dir: options.DataDir = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    as_json: options.Json = False,
-) -> None:
-    """Measure the bound of a run on held-out examples, with its uncertainty.
-
-    The bound is that at beta 1, whatever the run optimised. Rate and distortion are its two terms; the rate per
-    dimension says which latents are in use (more than 0.01 nats).
-    """
-    options.use_threads(threads)
-    trained = open_run(run, data_dir, device)
-    from lowerbound.readers.evaluate import evaluate as measured
-
-    found = measured(trained, split_of(trained, split), samples=samples, seed=seed, batch=batch)
-    if as_json:
-        output.show_json(found.json())
-        return
-    for line in found.lines():
-        output.show(line)
-    output.show("rate per latent dimension, nats:")
-    for line in bars(found.rate_per_dimension):
-        output.show(line)
 
 
 def bars(rates: list[float], width: int = 40) -> list[str]:
@@ -187,7 +156,7 @@ def make_report(path: Path, data_dir: Path | None) -> Path:
 
 def report_bytes(trained: Trained) -> bytes:
     """The report as the content of a file."""
-    from lowerbound.readers.evaluate import evaluate as measured
-    from lowerbound.readers.report import page
+    from lowerbound.readers.report import evaluated, page
 
-    return page(trained, measured(trained, split_of(trained, None))).encode()
+    split = split_of(trained, None)
+    return page(trained, evaluated(trained, split), split).encode()

@@ -45,7 +45,10 @@ WORDS = {
     "data.array",
 }
 """Settings that are text: never read as a number."""
-PARTS = ("encoder", "decoder", "posterior", "prior", "likelihood", "objective", "schedule")
+PARTS = (
+    *("encoder", "decoder", "posterior", "prior", "likelihood", "condition", "corruption"),
+    *("bound", "objective", "schedule", "regulariser", "supervision", "game"),
+)
 """``-s encoder=residual`` is short for ``-s encoder.name=residual``."""
 
 

@@ -211,6 +211,22 @@ def write_report(run: Run, data_dir: Path | None) -> Path | None:
     return make_report(run.path, data_dir)
 
 
+def figures_of(held_out: dict[str, Any], split: str, epoch: int) -> list[tuple[str, str]]:
+    """Bound, rate and distortion in words, as far as the model has them."""
+    if held_out["distortion"] is None:
+        return [("bound", "none: this model has no encoder, and nothing in its training is a likelihood")]
+    distortion = ("distortion", f"{held_out['distortion']:.2f} nats: what remains unsaid")
+    where = f"{split} split, epoch {epoch}"
+    if held_out["bound"] is None:
+        return [
+            ("bound", "none: the model has no density over its codes"),
+            (distortion[0], f"{distortion[1]} ({where})"),
+        ]
+    bound = output.estimate(held_out["bound"], held_out.get("bound_stderr"), "nats per example")
+    rate = ("rate", f"{held_out['rate']:.2f} nats: what the latents say about x")
+    return [("bound", f"{bound} ({where}; higher is better)"), rate, distortion]
+
+
 def conclude(run: Run, report: Path | None, as_json: bool) -> None:
     """Say what came out: the best held-out bound, or the last one, and where everything lies."""
     rows = run.metrics()
@@ -233,11 +249,8 @@ def conclude(run: Run, report: Path | None, as_json: bool) -> None:
     if as_json:
         output.show_json(found)
         return
-    bound = output.estimate(held_out["bound"], held_out.get("bound_stderr"), "nats per example")
     rows_ = [
-        ("bound", f"{bound} ({split} split, epoch {row['epoch']}; higher is better)"),
-        ("rate", f"{held_out['rate']:.2f} nats: what the latents say about x"),
-        ("distortion", f"{held_out['distortion']:.2f} nats: what remains unsaid"),
+        *figures_of(held_out, split, row["epoch"]),
         ("alarms", ", ".join(found["alarms"]) or "none"),
         ("run", run.path),
     ]

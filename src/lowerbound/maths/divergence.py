@@ -17,7 +17,7 @@ from lowerbound.maths.units import at_least_float32, mean_samples, sum_latent, s
 
 __all__ = ["Kind", "Rate", "closed_form", "cross_entropy", "entropy", "kl", "kl_normal", "phi", "pull", "register_kl"]
 
-Kind = Literal["closed", "sampled"]
+Kind = Literal["closed", "sampled", "none"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Rate:
     """KL(q || p) in nats.
 
     *Shapes*: ``value`` (batch, latent), one number per latent dimension, where q and p factorise; else (batch, 1).
-    ``kind`` is "closed" for an exact form, "sampled" for a Monte Carlo estimate (which may be negative).
+    ``kind`` is "closed" for an exact form, "sampled" for a Monte Carlo estimate (which may be negative), "none" where
+    the divergence is not defined (a deterministic code): ``value`` then has no column.
     """
 
     value: Tensor

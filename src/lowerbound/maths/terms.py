@@ -6,6 +6,7 @@ r"""The ledger: all that passes from a model to an objective.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -21,7 +22,9 @@ class Terms:
 
     *Shapes*: ``distortion`` (samples, batch) = -log p(x|z); ``rate`` (batch, latent), KL per latent dimension where q
     and p factorise, else (batch, 1); ``log_weight`` (samples, batch) = log p(x, z) - log q(z|x), or None where nobody
-    asked for it; ``kind`` says whether the rate is "closed" or "sampled".
+    asked for it; ``kind`` says whether the rate is "closed" or "sampled", or "none" where there is no bound: the rate
+    then has no column. ``z`` (samples, batch, width) are the codes behind the terms, ``q`` and ``p`` their posterior
+    and prior: what bounds and regularisers of the code read.
     *Sign*: rate and distortion lower is better; ``elbo`` and ``iwae`` higher is better.
     """
 
@@ -29,9 +32,14 @@ class Terms:
     rate: Tensor
     kind: Kind
     log_weight: Tensor | None = None
+    z: Tensor | None = None
+    q: Any = None
+    p: Any = None
 
     def elbo(self) -> Tensor:
         """-(rate + distortion) at beta = 1, nats per example: (batch,)."""
+        if self.kind == "none":
+            raise InputError("a model without a density over its codes has no bound", mend="use its distortion")
         return -(mean_samples(self.distortion) + sum_latent(self.rate))
 
     def iwae(self) -> Tensor:
@@ -58,9 +66,10 @@ def terms(log_likelihood: Tensor, q: Distribution, p: Distribution, z: Tensor | 
         what = f"KL(q || p) has shape {tuple(rate.value.shape)} for {distortion.shape[1]} examples"
         raise InputError(what, where="terms", mend="give q the batch shape (batch,) or (batch, latent)")
     if z is None:
-        return Terms(distortion, rate.value, rate.kind)
+        return Terms(distortion, rate.value, rate.kind, q=q, p=p)
     ratio = log_ratio_at(q, p, z)
-    return Terms(distortion, rate.value, rate.kind, -distortion - sum_parts(ratio, ratio.dim() - 2))
+    log_weight = -distortion - sum_parts(ratio, ratio.dim() - 2)
+    return Terms(distortion, rate.value, rate.kind, log_weight, z, q, p)
 
 
 def elbo(log_likelihood: Tensor, q: Distribution, p: Distribution) -> Tensor:

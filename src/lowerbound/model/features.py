@@ -61,6 +61,12 @@ class Features(nn.Module):
         scaled = (x - self.mean) / self.scale
         return scaled if self.kind != "table" else self._row(x, scaled)
 
+    def undo(self, scaled: Tensor) -> Tensor:
+        """Back to data units, of anything but a table's row."""
+        if self.kind in ("binary", "unit"):
+            return scaled
+        return torch.expm1(scaled) if self.kind == "count" else scaled * self.scale + self.mean
+
     def _row(self, x: Tensor, scaled: Tensor) -> Tensor:
         scaled = scaled.clone()
         scaled[:, self.counts] = torch.log1p(x[:, self.counts])

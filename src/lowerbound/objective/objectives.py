@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import mean_examples, mean_samples, sum_latent
@@ -36,10 +36,19 @@ class Weights:
         return self.k / self.r
 
 
-class Objective(ABC):
-    """An objective over the ledger; ``parts`` and ``latent`` count the values of x and of z."""
+class Objective(nn.Module, ABC):
+    """An objective over the ledger; ``parts`` and ``latent`` count the values of x and of z.
+
+    What it remembers from step to step (a multiplier, an average) are its buffers, which a checkpoint keeps.
+    ``reads_rate`` says that it needs a rate, and with it a posterior that has a density; ``additive`` that it is the
+    distortion plus a constant times the rate, which a bound other than the ELBO may stand for.
+    """
+
+    reads_rate = True
+    additive = False
 
     def __init__(self, parts: int, latent: int, schedule: Schedule) -> None:
+        super().__init__()
         self.parts, self.latent, self.schedule = parts, latent, schedule
 
     @abstractmethod
@@ -50,7 +59,7 @@ class Objective(ABC):
         """What the rate (batch, latent) costs, nats per example averaged over the batch; a scalar."""
         return self.weights(epoch).k * mean_examples(sum_latent(rate))
 
-    def __call__(self, terms: Terms, epoch: float) -> Tensor:
+    def forward(self, terms: Terms, epoch: float) -> Tensor:
         """The scalar to minimise."""
         distortion = mean_examples(mean_samples(terms.distortion))
         r = self.weights(epoch).r
@@ -109,6 +118,8 @@ class BetaElbo(Objective):
     4.0
     """
 
+    additive = True
+
     def __init__(self, parts: int, latent: int, schedule: Schedule, *, beta: NonNegative = 1.0) -> None:
         super().__init__(parts, latent, schedule)
         self.beta = beta
@@ -136,6 +147,8 @@ class FreeBits(BetaElbo):
     >>> FreeBits(784, 2, Constant(), floor=0.5).penalty(torch.zeros(3, 2), 0.0)
     tensor(1.)
     """
+
+    additive = False
 
     def __init__(
         self,
@@ -231,3 +244,33 @@ class Averaged(Objective):
 
     def formula(self) -> str:
         return f"objective = distortion / {self.parts} + {self.beta:g} x rate / {self.latent}, both terms averaged"
+
+
+@OBJECTIVES.register("reconstruction")
+class Reconstruction(Objective):
+    r"""The distortion alone: an autoencoder's loss. What keeps the codes in place is a regulariser, or nothing.
+
+    .. math:: L = \text{distortion}
+
+    *Shapes*: a ledger in, a scalar out. *Units and sign*: nats per example, lower is better; no bound.
+    *Neutral setting*: none; ``elbo`` with ``beta=0`` is the same objective of a model that has a rate.
+    *Source*: Hinton & Salakhutdinov 2006 (Science 313); Tolstikhin et al. 2018 (1711.01558), eq. 4 with its penalty.
+
+    >>> from lowerbound.objective.schedules import Constant
+    >>> Reconstruction(784, 2, Constant()).weights(0.0).beta
+    0.0
+    """
+
+    reads_rate = False
+
+    def weights(self, epoch: float) -> Weights:
+        return Weights(1.0, 0.0)
+
+    def penalty(self, rate: Tensor, epoch: float) -> Tensor:
+        return rate.new_zeros(())
+
+    def formula(self) -> str:
+        return "objective = distortion"
+
+    def words(self) -> str:
+        return f"{self.formula()}: no bound, since nothing is paid for the code."

@@ -1,4 +1,4 @@
-"""Players: an objective hands the loop a list of (parameters, loss). A VAE has one; an adversary would be a second."""
+"""Players: an objective hands the loop a list of (parameters, loss). A VAE has one; an adversary is a second."""
 
 from __future__ import annotations
 
@@ -6,28 +6,39 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn import Module, Parameter
+from torch.nn import Parameter
 
 from lowerbound.maths.terms import Terms
-from lowerbound.objective.objectives import Objective
 
-Loss = Callable[[Tensor, float], tuple[Tensor, Terms]]
+
+@dataclass(frozen=True)
+class Batch:
+    """What a player sees of a step.
+
+    ``x`` (batch, *shape) in data units; ``y`` (batch,) labels, -1 where unknown, or None; ``epoch`` as a real number;
+    ``examples`` counts the training split, ``rows`` (batch,) says which of it these are; ``labelled`` are further
+    examples and their labels, where a player asks for them.
+    """
+
+    x: Tensor
+    epoch: float = 0.0
+    y: Tensor | None = None
+    examples: int = 0
+    rows: Tensor | None = None
+    labelled: tuple[Tensor, Tensor] | None = None
+
+
+Loss = Callable[[Batch], tuple[Tensor, Terms | None]]
 
 
 @dataclass(frozen=True)
 class Player:
-    """Who moves: the parameters it owns and its loss, ``loss(x, epoch) -> (scalar to minimise, ledger)``."""
+    """Who moves: the parameters it owns and its loss, ``loss(batch) -> (scalar to minimise, ledger or None)``.
+
+    ``rate`` scales the learning rate for this player.
+    """
 
     name: str
     parameters: list[Parameter]
     loss: Loss
-
-
-def players(model: Module, objective: Objective, samples: int = 1) -> list[Player]:
-    """The one player of a VAE: all of the model's parameters against the objective."""
-
-    def loss(x: Tensor, epoch: float) -> tuple[Tensor, Terms]:
-        ledger = model(x, samples=samples)
-        return objective(ledger, epoch), ledger
-
-    return [Player("model", [p for p in model.parameters() if p.requires_grad], loss)]
+    rate: float = 1.0

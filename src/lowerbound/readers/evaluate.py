@@ -19,11 +19,12 @@ DISCRETE = ("binary", "levels", "count")
 class Evaluation:
     """The figures of one split of one run, in nats per example.
 
-    *Sign*: ``elbo`` higher is better; ``rate`` and ``distortion`` lower is better.
+    *Sign*: ``elbo`` higher is better; ``rate`` and ``distortion`` lower is better. ``elbo`` and ``rate`` are None where
+    the model has no density over its codes, and so no bound.
     """
 
-    elbo: Estimate
-    rate: Estimate
+    elbo: Estimate | None
+    rate: Estimate | None
     distortion: Estimate
     rate_per_dimension: list[float]
     active_dimensions: int
@@ -44,8 +45,8 @@ class Evaluation:
     def json(self) -> dict[str, Any]:
         """JSON-ready figures; every one with its unit."""
         out: dict[str, Any] = {
-            "elbo": self.elbo.json() | {"what": "lower bound on log p(x), beta = 1"},
-            "rate": self.rate.json(),
+            "elbo": self.elbo.json() | {"what": "lower bound on log p(x), beta = 1"} if self.elbo else None,
+            "rate": self.rate.json() if self.rate else None,
             "distortion": self.distortion.json(),
             "rate_per_dimension": self.rate_per_dimension,
             "active_dimensions": self.active_dimensions,
@@ -59,13 +60,19 @@ class Evaluation:
             "kind": self.kind,
             "data_sha256": self.sha256,
         }
-        if self.discrete:
+        if self.discrete and self.elbo:
             per_part = {"value": bits_per_part(-self.elbo.value, self.parts), "unit": "bits per value"}
             out["bits_per_dimension"] = per_part | {"stderr": bits_per_part(self.elbo.stderr, self.parts)}
         return out
 
     def lines(self) -> list[str]:
         """The figures for people, a line each."""
+        if self.elbo is None or self.rate is None:
+            return [
+                "bound       none: the model has no density over its codes",
+                f"distortion  {self.distortion}",
+                f"split       {self.split}, {self.examples} examples, binarisation {self.binarisation}",
+            ]
         lines = [
             f"bound       {self.elbo}   lower bound on log p(x), higher is better",
             f"rate        {self.rate}   {bits(self.rate.value):.3f} bits",
@@ -106,8 +113,8 @@ def summarise(trained: Trained, measured: Measured, split: str, samples: int, se
     """The figures of what was measured."""
     record = trained.run.record()
     return Evaluation(
-        elbo=Estimate.of(measured.elbo),
-        rate=Estimate.of(sum_latent(measured.rate)),
+        elbo=Estimate.of(measured.elbo) if measured.bounded else None,
+        rate=Estimate.of(sum_latent(measured.rate)) if measured.bounded else None,
         distortion=Estimate.of(measured.distortion),
         rate_per_dimension=measured.rate_per_dimension().tolist(),
         active_dimensions=measured.active(),

@@ -92,11 +92,13 @@ def _axes(width: float = 7.2, height: float = 3.2, columns: int = 1) -> tuple[Fi
 
 def curves(rows: Sequence[Mapping[str, Any]]) -> str:
     """Bound, rate and distortion by epoch, training and held-out."""
+    terms = [t for t in ("bound", "rate", "distortion", "objective") if rows[-1]["train"][t] is not None]
+    terms = terms[:3]
     with rc_context(STYLE):
-        figure, axes = _axes(9.6, 3.0, 3)
+        figure, axes = _axes(3.2 * max(len(terms), 2), 3.0, len(terms))
         epochs = [row["epoch"] for row in rows]
-        held_out = all(row["valid"] for row in rows)
-        for axis, term in zip(axes, ("bound", "rate", "distortion"), strict=True):
+        held_out = all(row["valid"] and row["valid"].get(term) is not None for row in rows for term in terms)
+        for axis, term in zip(axes, terms, strict=True):
             axis.plot(epochs, [row["train"][term] for row in rows], color=BLUE, label="training", linestyle="--")
             if held_out:
                 axis.plot(epochs, [row["valid"][term] for row in rows], color=ORANGE, label="held out")
@@ -104,7 +106,8 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> str:
             axis.set_xlabel("epoch")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             settled = rows[len(rows) // 6 :]
-            _tight(axis, [row[part][term] for row in settled for part in ("train", "valid") if row[part]])
+            parts = ("train", "valid") if held_out else ("train",)
+            _tight(axis, [row[part][term] for row in settled for part in parts])
         best = [row["epoch"] for row in rows if row["best"]]
         if best:
             axes[0].axvline(best[-1], color=GREY, linewidth=1)
@@ -118,10 +121,10 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> str:
                 xytext=(-3, 0),
                 textcoords="offset points",
             )
-        axes[2].legend(loc="upper right", fontsize=9)
-        last = rows[-1]["valid"] or rows[-1]["train"]
-        words = ", ".join(f"{term} {last[term]:.2f}" for term in ("bound", "rate", "distortion")) + " at the last epoch"
-        return svg(figure, "Bound, rate and distortion by epoch", words)
+        axes[-1].legend(loc="upper right", fontsize=9)
+        last = rows[-1]["valid"] if held_out else rows[-1]["train"]
+        words = ", ".join(f"{term} {last[term]:.2f}" for term in terms) + " at the last epoch"
+        return svg(figure, f"{', '.join(terms).capitalize()} by epoch", words)
 
 
 def _tight(axis: Axes, values: Sequence[float]) -> None:

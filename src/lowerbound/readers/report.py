@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -18,6 +18,7 @@ from lowerbound.maths.units import bits
 from lowerbound.readers import figures, pictures
 from lowerbound.readers.evaluate import Evaluation, evaluate
 from lowerbound.readers.explain_run import RunExplanation, explain_run
+from lowerbound.readers.latent.manifold import manifold
 from lowerbound.training.load import Trained
 from lowerbound.training.measure import ACTIVE
 
@@ -32,31 +33,49 @@ def report(trained: Trained, *, split: str | None = None) -> Path:
         split: what the large figure is measured on: by default the test split, else validation, else training.
     """
     chosen = split or next(name for name in ("test", "valid", "train") if len(trained.data.splits[name]))
-    evaluation = evaluate(trained, chosen)
-    trained.run.write_json("evaluation.json", evaluation.json())
-    return trained.run.write_file("report.html", page(trained, evaluation).encode())
+    evaluation = evaluated(trained, chosen)
+    if evaluation is not None:
+        trained.run.write_json("evaluation.json", evaluation.json())
+    return trained.run.write_file("report.html", page(trained, evaluation, chosen).encode())
 
 
-def page(trained: Trained, evaluation: Evaluation) -> str:
-    """The page as text."""
+def evaluated(trained: Trained, split: str) -> Evaluation | None:
+    """The figures of a split; None of a model without an encoder."""
+    return evaluate(trained, split) if trained.model.encoder is not None or not trained.spec.latent else None
+
+
+def page(trained: Trained, evaluation: Evaluation | None, split: str) -> str:
+    """The page as text; a section that the model has nothing for says why."""
+    bounded = evaluation is not None and evaluation.elbo is not None
     sections = (
-        headline(trained, evaluation),
+        headline(trained, evaluation) if evaluation is not None else no_bound(trained, evaluation),
         alarms(trained),
-        dimensions(trained, evaluation),
+        dimensions(trained, evaluation) if evaluation is not None and bounded else "",
         training(trained),
-        reconstructions(trained, evaluation.split),
-        samples(trained),
-        latent_plane(trained, evaluation.split),
-        interpolations(trained, evaluation.split),
+        *(willing(part, trained, split) for part in (reconstructions, samples, latent_plane, interpolations)),
         repeat(trained, evaluation),
     )
     template = Template(resources.files("lowerbound.readers").joinpath("report.html").read_text("utf-8"))
     return template.substitute(
-        title=html.escape(f"{trained.run.path.name}: {evaluation.elbo.value:.2f} nats"),
+        title=html.escape(titled(trained, evaluation)),
         light=figures.theme("light"),
         dark=figures.theme("dark"),
         body="\n".join(section for section in sections if section),
     )
+
+
+def titled(trained: Trained, e: Evaluation | None) -> str:
+    """The title of the page: the run and its bound."""
+    figure = f"{e.elbo.value:.2f} nats" if e is not None and e.elbo is not None else "no bound"
+    return f"{trained.run.path.name}: {figure}"
+
+
+def willing(part: Callable[[Trained, str], str], trained: Trained, split: str) -> str:
+    """A section, or why this model has none."""
+    try:
+        return part(trained, split)
+    except InputError as error:
+        return f"<h2>{text(part.__name__.replace('_', ' ').capitalize())}</h2>" + paragraph(f"None: {error}.")
 
 
 def text(value: object) -> str:
@@ -86,16 +105,19 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -
 
 def headline(trained: Trained, e: Evaluation) -> str:
     """The bound in large type, what it is, and how it splits."""
+    elbo, rate = e.elbo, e.rate
+    if elbo is None or rate is None:
+        return no_bound(trained, e)
     record = trained.run.record()
-    share = e.rate.value / max(e.rate.value + e.distortion.value, 1e-12)
+    share = rate.value / max(rate.value + e.distortion.value, 1e-12)
     words = (
         f"A lower bound on log p(x) at beta = 1, averaged over {e.examples:,} {e.split} examples "
         f"(± is the standard error). Higher is better. It is minus the sum of the distortion, what the decoder still "
         f"has to guess once it knows z, and the rate, what z itself costs."
     )
     code = (
-        f"As a code, an example takes {bits(-e.elbo.value):.1f} bits: {bits(e.rate.value):.1f} for z and "
-        f"{bits(e.distortion.value):.1f} for x given z, {bits(-e.elbo.value) / e.parts:.3f} bits a value."
+        f"As a code, an example takes {bits(-elbo.value):.1f} bits: {bits(rate.value):.1f} for z and "
+        f"{bits(e.distortion.value):.1f} for x given z, {bits(-elbo.value) / e.parts:.3f} bits a value."
         if e.discrete
         else "The values are real numbers, so this bounds a density: it may be positive, and it is no code length."
     )
@@ -107,7 +129,7 @@ def headline(trained: Trained, e: Evaluation) -> str:
     )
     tiles = "".join(
         (
-            tile(f"{e.rate.value:.2f} ± {e.rate.stderr:.2f}", "rate (KL), nats", "blue"),
+            tile(f"{rate.value:.2f} ± {rate.stderr:.2f}", "rate (KL), nats", "blue"),
             tile(f"{e.distortion.value:.2f} ± {e.distortion.stderr:.2f}", "distortion, nats", "grey"),
             tile(f"{e.active_dimensions} of {len(e.rate_per_dimension)}", f"active latents (above {ACTIVE} nats)"),
             tile(f"{effective_beta(trained):.4g}", "effective beta"),
@@ -120,8 +142,29 @@ def headline(trained: Trained, e: Evaluation) -> str:
     name = trained.run.path.name
     return (
         f"<h1>{text(name)} · {text(about)}</h1>"
-        f'<p class="bound">{minus(e.elbo.value)} <small>± {e.elbo.stderr:.2f} nats per example</small></p>'
+        f'<p class="bound">{minus(elbo.value)} <small>± {elbo.stderr:.2f} nats per example</small></p>'
         f'<p class="lead">{text(words)} {text(code)}</p>{bar}<div class="tiles">{tiles}</div>'
+        f"<p>{text(trained.objective_words)}</p>"
+    )
+
+
+def no_bound(trained: Trained, e: Evaluation | None) -> str:
+    """The head of a page about a model without a bound: that it has none, why, and what can be said instead."""
+    record = trained.run.record()
+    size = " x ".join(str(n) for n in record["shape"])
+    if e is None:
+        why = "It has no encoder, and its training maximises no likelihood: there is no bound on log p(x) to report."
+        tiles = ""
+    else:
+        why = (
+            "Its codes have no density, so the KL to any prior is infinite, and there is no bound on log p(x) to "
+            f"report. The distortion, {e.distortion} on {e.split} examples, is what the decoder still has to guess "
+            "once it knows the code; what the code costs is not in it, so it compares with no bound."
+        )
+        tiles = tile(f"{e.distortion.value:.2f} ± {e.distortion.stderr:.2f}", "distortion, nats", "grey")
+    return (
+        f"<h1>{text(trained.run.path.name)} · {text(record['name'])} · {size} · {text(record['kind'])}</h1>"
+        f'<p class="bound">no bound</p><p class="lead">{text(why)}</p><div class="tiles">{tiles}</div>'
         f"<p>{text(trained.objective_words)}</p>"
     )
 
@@ -163,7 +206,7 @@ def dimensions(trained: Trained, e: Evaluation) -> str:
     """What the KL term did: nats per dimension, the pull and its balance, information against gap."""
     if len(e.rate_per_dimension) == 1 and trained.spec.latent > 1:
         return "<h2>What the KL term did</h2>" + paragraph(
-            f"The posterior has full covariance, so its {e.rate.value:.2f} nats do not split by dimension."
+            "Its posterior and prior are not both independent over dimensions, so the rate is one number for the code."
         )
     explained = explanation(trained)
     order = np.argsort(e.rate_per_dimension)[::-1]
@@ -217,7 +260,8 @@ def training(trained: Trained) -> str:
         return ""
     first, last = rows[min(1, len(rows) - 1)], rows[-1]
     term = "valid" if last["valid"] else "train"
-    change = last[term]["rate"] - first[term]["rate"]
+    bounded = last[term]["rate"] is not None
+    change = last[term]["rate"] - first[term]["rate"] if bounded else 0.0
     words = ""
     if change > 0.1 and last[term]["distortion"] < first[term]["distortion"]:
         saved = first[term]["distortion"] - last[term]["distortion"]
@@ -226,12 +270,17 @@ def training(trained: Trained) -> str:
             f"{saved:.2f} nats of distortion."
         )
     best = [row for row in rows if row["best"]]
-    kept = f"The weights of epoch {best[-1]['epoch']}, with the best held-out bound, were kept." if best else ""
+    worth = "bound" if bounded else "distortion"
+    kept = f"The weights of epoch {best[-1]['epoch']}, with the best held-out {worth}, were kept." if best else ""
     shown = rows if len(rows) <= 25 else [rows[i] for i in np.linspace(0, len(rows) - 1, 25).astype(int)]
     cells = [
         (
             r["epoch"],
-            *(f"{r[p][t]:.3f}" if r[p] else "" for p in ("train", "valid") for t in ("bound", "rate", "distortion")),
+            *(
+                f"{r[p][t]:.3f}" if r[p] and r[p][t] is not None else ""
+                for p in ("train", "valid")
+                for t in ("bound", "rate", "distortion")
+            ),
         )
         for r in shown
     ]
@@ -254,8 +303,8 @@ def examples_of(trained: Trained, split: str, n: int) -> tuple[torch.Tensor, np.
 
 def reconstructions(trained: Trained, split: str) -> str:
     """Originals above their reconstructions; for tables and vectors, numbers."""
-    x, _ = examples_of(trained, split, 20)
-    y = pictures.reconstruct(trained, x)
+    x, labels = examples_of(trained, split, 20)
+    y = pictures.reconstruct(trained, x, None if labels is None else torch.from_numpy(labels))
     if not pictures.is_picture(trained):
         return "<h2>Reconstructions</h2>" + numbers(trained, x[:6].flatten(1), y[:6].flatten(1))
     half = (len(x) + 1) // 2
@@ -286,7 +335,7 @@ def numbers(trained: Trained, x: torch.Tensor, y: torch.Tensor) -> str:
     return made.replace("<details>", "<details open>")
 
 
-def samples(trained: Trained) -> str:
+def samples(trained: Trained, split: str = "") -> str:
     """Examples from the model."""
     x = pictures.sample(trained, 40)
     if not pictures.is_picture(trained):
@@ -296,7 +345,7 @@ def samples(trained: Trained) -> str:
         made = table(("sample", *names[:8]), rows, "Expected values at z drawn from the prior")
         return "<h2>Samples</h2>" + made.replace("<details>", "<details open>")
     sheet = pictures.sheet(pictures.grey(trained, x), 20)
-    caption = "Expected values of x at 40 draws of z from the prior N(0, I)."
+    caption = f"Expected values of x at 40 draws of z from the prior ({trained.model.prior.name})."
     return "<h2>Samples</h2>" + figure(figures.image(sheet, "40 samples from the model", scale(sheet)), caption)
 
 
@@ -306,7 +355,10 @@ def latent_plane(trained: Trained, split: str) -> str:
     rows = torch.arange(min(len(part), POINTS))
     if split == "test" and trained.run.record()["name"] == "binarized-mnist":
         rows = torch.linspace(0, len(part) - 1, min(len(part), POINTS)).long()
-    means = pictures.encode(trained, trained.data.batch(split, rows)).double().numpy()
+    if trained.model.encoder is None:
+        return ""
+    known = None if part.labels is None else torch.from_numpy(np.asarray(part.labels)[rows.numpy()])
+    means = pictures.encode(trained, trained.data.batch(split, rows), known).double().numpy()
     if means.shape[1] < 2:
         return ""
     spread = means.var(0)
@@ -319,8 +371,8 @@ def latent_plane(trained: Trained, split: str) -> str:
         "one and two deviations of the prior."
     )
     made = "<h2>The latent plane</h2>" + figure(drawing, caption, "square")
-    if means.shape[1] == 2 and pictures.is_picture(trained):
-        sheet = pictures.sheet(pictures.grey(trained, pictures.manifold(trained)), 20)
+    if means.shape[1] == 2 and pictures.is_picture(trained) and not trained.model.condition.width:
+        sheet = pictures.sheet(pictures.grey(trained, manifold(trained, split=split).x.flatten(0, 1)), 20)
         words = "The plane itself: each cell has equal prior mass (a grid through the inverse Gaussian CDF)."
         made += figure(figures.image(sheet, "the decoded latent plane, 20 by 20", scale(sheet)), words)
     return made
@@ -330,8 +382,10 @@ def interpolations(trained: Trained, split: str) -> str:
     """Paths between pairs of examples."""
     if not pictures.is_picture(trained):
         return ""
-    x, _ = examples_of(trained, split, 10)
-    rows = [pictures.interpolate(trained, x[i], x[-1 - i], 14) for i in range(len(x) // 2)]
+    x, y = examples_of(trained, split, 10)
+    pairs = [(i, len(x) - 1 - i) for i in range(len(x) // 2)]
+    labels = [None if y is None else torch.from_numpy(y[list(pair)]) for pair in pairs]
+    rows = [pictures.interpolate(trained, x[i], x[j], 14, labels=l) for (i, j), l in zip(pairs, labels, strict=True)]
     if not rows:
         return ""
     sheet = pictures.sheet(pictures.grey(trained, torch.cat(rows)), 14)
@@ -341,7 +395,7 @@ def interpolations(trained: Trained, split: str) -> str:
     )
 
 
-def repeat(trained: Trained, e: Evaluation) -> str:
+def repeat(trained: Trained, e: Evaluation | None) -> str:
     """Everything needed to repeat the run."""
     header = trained.run.header()
     record, environment = header["data"], header["environment"]
@@ -350,8 +404,8 @@ def repeat(trained: Trained, e: Evaluation) -> str:
         "examples": ", ".join(f"{name} {n:,}" for name, n in record["examples"].items()),
         "split": record["split"]["how"],
         "kind": record["kind_why"],
-        "binarisation": e.binarisation,
-        "evaluated on": f"{e.split}, {e.samples} latent sample(s) an example, noise seed {e.seed}",
+        "binarisation": record["binarisation"],
+        "evaluated on": f"{e.split}, {e.samples} latent sample(s) an example, noise seed {e.seed}" if e else "nothing",
         "seed": trained.spec.training.seed,
         "software": ", ".join(f"{k} {v}" for k, v in environment.items()),
     }

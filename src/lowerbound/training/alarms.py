@@ -133,7 +133,7 @@ class Watcher:
 
     def _collapse(self, rows: Sequence[Mapping[str, Any]]) -> Alarm | None:
         recent = self._lasting(rows)
-        if recent is None:
+        if recent is None or not _held_out(rows[-1])["rate_per_dimension"]:
             return None
         epoch = rows[-1]["epoch"]
         per_dimension = [_held_out(row)["rate_per_dimension"] for row in recent]
@@ -164,7 +164,7 @@ class Watcher:
         return alarm("sigma-floor", rows[-1]["epoch"], message)
 
     def _over_fitting(self, rows: Sequence[Mapping[str, Any]]) -> Alarm | None:
-        if len(rows) <= PATIENCE or rows[-1].get("valid") is None:
+        if len(rows) <= PATIENCE or rows[-1].get("valid") is None or rows[-1]["valid"]["bound"] is None:
             return None
         best = max(rows, key=lambda row: row["valid"]["bound"])
         since = [row for row in rows if row["epoch"] > best["epoch"]]

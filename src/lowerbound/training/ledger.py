@@ -17,41 +17,58 @@ from lowerbound.maths.units import mean_samples
 class Ledger:
     """Sums over the examples seen in an epoch, each at the weights it was seen with.
 
-    *Shapes*: ``rate`` (latent,), the others scalars. *Units*: nats, summed over ``examples``.
+    *Shapes*: ``rate`` (latent,), ``others`` (further players,), the rest scalars; ``tighter`` is what an
+    importance-weighted bound is above the ELBO. *Units*: nats, summed over
+    ``examples``. ``bounded`` says that there is a bound, ``scored`` that there is a distortion.
     """
 
     distortion: Tensor
     rate: Tensor
     objective: Tensor
     gradient_norm: Tensor
+    others: Tensor
+    tighter: Tensor
     examples: int = 0
     steps: int = 0
+    bounded: bool = True
+    scored: bool = True
 
     @classmethod
-    def empty(cls, width: int, device: torch.device) -> Ledger:
-        """No example yet; ``width`` is the last axis of the rate."""
+    def empty(cls, width: int, device: torch.device, others: int = 0, bounded: bool = True) -> Ledger:
+        """No example yet; ``width`` is the last axis of the rate, ``others`` counts the further players."""
         zero = torch.zeros((), dtype=torch.float64, device=device)
-        return cls(zero, torch.zeros(width, dtype=torch.float64, device=device), zero.clone(), zero.clone())
+        wide = [torch.zeros(n, dtype=torch.float64, device=device) for n in (width, others)]
+        return cls(zero, wide[0], zero.clone(), zero.clone(), wide[1], zero.clone(), bounded=bounded)
 
-    def add(self, terms: Terms, objective: Tensor, gradient_norm: Tensor) -> None:
-        """Count one step of the model's player."""
-        n = terms.rate.shape[0]
-        self.distortion = self.distortion + mean_samples(terms.distortion.detach()).sum(dtype=torch.float64)
-        self.rate = self.rate + terms.rate.detach().sum(0, dtype=torch.float64)
+    def add(
+        self, terms: Terms | None, objective: Tensor, gradient_norm: Tensor, n: int, weighted: bool = False
+    ) -> None:
+        """Count one step of the run's first player on n examples; its terms are the run's."""
+        if terms is None:
+            self.scored = False
+        else:
+            self.distortion = self.distortion + mean_samples(terms.distortion.detach()).sum(dtype=torch.float64)
+            self.rate = self.rate + terms.rate.detach().sum(0, dtype=torch.float64)
+        if weighted and terms is not None:
+            self.tighter = self.tighter + (terms.iwae() - terms.elbo()).detach().sum(dtype=torch.float64)
         self.objective = self.objective + n * objective.detach()
         self.gradient_norm = self.gradient_norm + gradient_norm
         self.examples += n
         self.steps += 1
 
+    def add_other(self, index: int, loss: Tensor, examples: int) -> None:
+        """Count one step of a further player."""
+        self.others[index] += examples * loss.detach()
+
     def row(self) -> dict[str, Any]:
-        """Averages an example so far, for the metrics."""
+        """Averages an example so far, for the metrics; None for what the model does not have."""
         n = max(self.examples, 1)
         distortion, per_dimension = self.distortion.item() / n, (self.rate / n).tolist()
         rate = sum(per_dimension)
         return {
-            "bound": -(distortion + rate),
-            "rate": rate,
-            "distortion": distortion,
+            "bound": self.tighter.item() / n - (distortion + rate) if self.bounded else None,
+            "rate": rate if self.bounded else None,
+            "distortion": distortion if self.scored else None,
             "objective": self.objective.item() / n,
             "gradient_norm": self.gradient_norm.item() / max(self.steps, 1),
             "rate_per_dimension": per_dimension,
@@ -64,12 +81,15 @@ class Ledger:
             "rate": self.rate,
             "objective": self.objective,
             "gradient_norm": self.gradient_norm,
+            "others": self.others,
+            "tighter": self.tighter,
         }
 
 
-def refuse_non_finite(terms: Terms, loss: Tensor, model: torch.nn.Module, rows: Tensor, step: int) -> None:
+def refuse_non_finite(terms: Terms | None, loss: Tensor, model: torch.nn.Module, rows: Tensor, step: int) -> None:
     """Raise a NonFiniteError that names the term, the tensor, the step and the rows at fault."""
-    for term, value, axis in (("distortion", terms.distortion, 1), ("rate", terms.rate, 0)):
+    found = [] if terms is None else [("distortion", terms.distortion, 1), ("rate", terms.rate, 0)]
+    for term, value, axis in found:
         bad = ~torch.isfinite(value)
         if bad.any():
             at = bad.any(1 - axis).nonzero().flatten()

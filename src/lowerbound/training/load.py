@@ -16,7 +16,7 @@ from lowerbound.data.load import MEMORY
 from lowerbound.errors import InputError
 from lowerbound.model.autoencoder import Autoencoder
 from lowerbound.training.run import Run
-from lowerbound.training.setup import DTYPES, build, objective_of, refuse_other_data
+from lowerbound.training.setup import DTYPES, bound_of, build, game_of, objective_of, refuse_other_data, regulariser_of
 from lowerbound.training.spec import Spec
 
 
@@ -39,8 +39,13 @@ class Trained:
 
     @property
     def objective_words(self) -> str:
-        """The objective and its effective beta, in words."""
-        return objective_of(self.spec, summary_of(self.run.record())).words()
+        """What was minimised, in words: objective and effective beta, bound, game, regularisers."""
+        parts: list[Any] = [bound_of(self.spec), game_of(self.spec, self.model)]
+        if self.spec.game.name in ("alone", "wake-sleep"):
+            parts.insert(0, objective_of(self.spec, summary_of(self.run.record())))
+        regularisers = [regulariser_of(self.spec, self.model, key) for key in ("regulariser", "supervision")]
+        said = [part.words() for part in [*parts, *(r for r in regularisers if r.name != "none")]]
+        return " ".join(sentence for sentence in said if sentence)
 
     def _reload(self) -> Data:
         options = self.spec.data.model_dump()
@@ -56,7 +61,8 @@ def summary_of(record: dict[str, Any]) -> Summary:
     shape = tuple(record["shape"])
     columns = tuple(Column(c["name"], c["kind"], tuple(c["levels"])) for c in record.get("columns", ()))
     neutral = torch.zeros(shape), torch.ones(shape)
-    return Summary(record["kind"], shape, *neutral, levels=record.get("levels", 0), columns=columns)
+    levels, classes = record.get("levels", 0), record.get("classes", 0)
+    return Summary(record["kind"], shape, *neutral, levels=levels, columns=columns, classes=classes)
 
 
 def load(

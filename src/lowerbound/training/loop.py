@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,15 +22,26 @@ from lowerbound.errors import Interrupted, NonFiniteError
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import Estimate
 from lowerbound.model.autoencoder import Autoencoder
-from lowerbound.objective import players
+from lowerbound.objective import Batch, Minimised
 from lowerbound.training.alarms import Alarm, Watcher, alarm
 from lowerbound.training.forecast import Forecast, collapse_forecast
+from lowerbound.training.labelled import Labels
 from lowerbound.training.ledger import Ledger, refuse_non_finite
-from lowerbound.training.measure import evaluating, measure
+from lowerbound.training.measure import evaluating, labels_for, measure
 from lowerbound.training.optimise import device_of, learning_rate, make_optimiser, restore, state_tensors
 from lowerbound.training.randomness import STEP, borrowed, order, reseed
 from lowerbound.training.run import Run
-from lowerbound.training.setup import DTYPES, build, environment, objective_of, refuse_other_data
+from lowerbound.training.setup import (
+    DTYPES,
+    bound_of,
+    build,
+    environment,
+    game_of,
+    objective_of,
+    players_of,
+    refuse_other_data,
+    regulariser_of,
+)
 from lowerbound.training.spec import Spec
 from lowerbound.training.watch import Watch
 
@@ -107,8 +119,21 @@ class Training:
         self.summary = summarise(data)
         self.model = (model or build(spec, self.summary)).to(device, self.dtype)
         self.objective = objective_of(spec, self.summary)
-        self.players = players(self.model, self.objective, spec.training.samples)
+        self.bound, self.game = bound_of(spec), game_of(spec, self.model)
+        self.regulariser, self.supervision = (
+            regulariser_of(spec, self.model, key) for key in ("regulariser", "supervision")
+        )
+        self.aside = {"objective": self.objective, "game": self.game, "regulariser": self.regulariser}
+        self.aside["supervision"] = self.supervision
+        for module in self.aside.values():
+            module.to(device, self.dtype)
+        regularisers = (self.regulariser, self.supervision)
+        minimised = Minimised(
+            self.model, self.objective, self.bound, regularisers, spec.training.samples, self.game.minimises
+        )
+        self.players = players_of(spec, self.model, self.game, minimised)
         self.optimisers = [make_optimiser(player.parameters, spec.training) for player in self.players]
+        self.labels = Labels(data, spec.training.labelled, spec.training.seed)
         self.n = len(data.splits["train"])
         self.steps = math.ceil(self.n / spec.training.batch)
         self.epoch, self.position, self.step = 0, 0, 0
@@ -120,13 +145,13 @@ class Training:
         self.metrics_length = 0
 
     def _empty_ledger(self) -> Ledger:
-        return Ledger.empty(self.spec.latent if self._factorised else 1, self.device)
+        return Ledger.empty(self.model.rate_width, self.device, len(self.players) - 1, self.model.has_bound)
 
-    @property
-    def _factorised(self) -> bool:
-        return bool(getattr(self.model.posterior, "factorised", True) and getattr(self.model.prior, "factorised", True))
-
-    def _forecast(self) -> Forecast:
+    def _forecast(self) -> Forecast | None:
+        if not (self.objective.reads_rate and self.model.has_bound and self.spec.latent and not self.bound.weighted):
+            return None
+        if self.model.condition.width or self.summary.kind == "sequence":
+            return None
         beta, latent = self.objective.first_nat(), self.spec.latent
         return collapse_forecast(self.data, self.summary, self.model.likelihood, beta=beta, latent=latent)
 
@@ -139,17 +164,21 @@ class Training:
             self.spec.training.epochs,
             ends,
             self.spec.latent,
-            self._factorised,
+            self.model.rate_width == self.spec.latent,
             self._baseline(),
             scale if known else None,
         )
 
     def _baseline(self) -> float | None:
         """The bound of a decoder that ignores z and emits the marginals of the data, on up to 2,000 held-out rows."""
+        if not self.model.has_bound:
+            return None
         split = "valid" if len(self.data.splits["valid"]) else "train"
         rows = torch.arange(min(len(self.data.splits[split]), 2000))
         x = self.data.batch(split, rows).to(self.device, self.dtype)
-        out = self.model.likelihood.output_bias(self.summary).to(x)
+        y = labels_for(self.model, self.data, split, rows)
+        x, _ = self.model.given(x, y)
+        out = self.model.likelihood.output_bias(self.model.condition.summary_of(self.summary)).to(x)
         with evaluating(self.model):
             log_prob = self.model.likelihood.log_prob(out.expand(1, len(x), *out.shape), x)
         baseline = Estimate.of(log_prob.flatten()).value
@@ -162,7 +191,12 @@ class Training:
 
     def words(self) -> list[str]:
         """What the run is, in sentences: likelihood and why, objective and effective beta, collapse forecast."""
-        return [*self.model.words(self.summary), self.objective.words(), self.forecast.words()]
+        said = [*self.model.words(self.summary)]
+        said += [self.objective.words()] if self.game.name in ("alone", "wake-sleep") else []
+        said += [part.words() for part in (self.bound, self.game)]
+        said += [part.words() for part in (self.regulariser, self.supervision) if part.name != "none"]
+        said += [self.forecast.words()] if self.forecast else []
+        return [sentence for sentence in said if sentence]
 
     def go(self) -> None:
         """Train to the end, or to the first reason to stop."""
@@ -187,25 +221,41 @@ class Training:
     def _step(self, rows: Tensor) -> None:
         time = self.epoch + self.position / self.steps
         reseed(self.device, STEP, self.spec.training.seed, self.step)
-        x = self._batch(rows)
-        for player, optimiser in zip(self.players, self.optimisers, strict=True):
+        batch = self._batch(rows, time)
+        for index, (player, optimiser) in enumerate(zip(self.players, self.optimisers, strict=True)):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.training.precision == "bfloat16"):
-                loss, terms = player.loss(x, time)
+                loss, terms = player.loss(batch)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             norm = self._gradient_norm(player.parameters)
             if not math.isfinite(loss.item() + norm.item()):
                 self._non_finite(terms, loss, rows)
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(self.spec.training, time)
+                group["lr"] = player.rate * learning_rate(self.spec.training, time)
             optimiser.step()
-            self.ledger.add(terms, loss, norm)
+            if index:
+                self.ledger.add_other(index - 1, loss, len(rows))
+            else:
+                self.ledger.add(terms, loss, norm, len(rows), self.bound.weighted)
         self.position += 1
         self.step += 1
         self.watch.on_step(self.step, self.ledger)
 
-    def _batch(self, rows: Tensor) -> Tensor:
+    def _batch(self, rows: Tensor, time: float = 0.0) -> Batch:
+        x, y = self._examples(rows), self._labels(rows)
+        beside = None
+        if self.supervision.name != "none" or self.regulariser.name == "classify":
+            some = self.labels.draw(self.spec.training.batch)
+            known = self._labels(some)
+            beside = None if known is None else (self._examples(some), known)
+        return Batch(x, time, y, self.n, rows.to(self.device), beside)
+
+    def _examples(self, rows: Tensor) -> Tensor:
         return self.data.batch("train", rows).to(self.device, self.dtype)
+
+    def _labels(self, rows: Tensor) -> Tensor | None:
+        y = self.labels.of(rows)
+        return None if y is None else y.to(self.device)
 
     def _gradient_norm(self, parameters: list[torch.nn.Parameter]) -> Tensor:
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -214,7 +264,7 @@ class Training:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.spec.training.clip, norm, foreach=True)
         return norm
 
-    def _non_finite(self, terms: Terms, loss: Tensor, rows: Tensor) -> None:
+    def _non_finite(self, terms: Terms | None, loss: Tensor, rows: Tensor) -> None:
         """Keep the last good weights, raise the alarm, stop."""
         try:
             refuse_non_finite(terms, loss, self.model, rows, self.step)
@@ -238,7 +288,10 @@ class Training:
         valid = self._validate()
         deviation = self.model.likelihood.sigma()
         weights = self.objective.weights(self.epoch)
-        return {
+        n = max(self.ledger.examples, 1)
+        others = {player.name: float(v) / n for player, v in zip(self.players[1:], self.ledger.others, strict=True)}
+        row = {"players": others} if others else {}
+        return row | {
             "epoch": self.epoch,
             "step": self.step,
             "beta": weights.k / weights.r,
@@ -253,16 +306,20 @@ class Training:
         }
 
     def _validate(self) -> dict[str, Any] | None:
-        if not len(self.data.splits["valid"]):
+        if not len(self.data.splits["valid"]) or (self.model.encoder is None and self.spec.latent):
             return None
-        row = measure(self.model, self.data, "valid", seed=self.spec.training.seed).row()
-        return row if all(math.isfinite(row[key]) for key in ("bound", "rate", "distortion")) else None
+        seed, weighted = self.spec.training.seed, self.bound.weighted
+        k = self.bound.samples or 1
+        row = measure(self.model, self.data, "valid", samples=k, seed=seed, weighted=weighted).row()
+        figures = [row[key] for key in ("bound", "rate", "distortion") if row[key] is not None]
+        return row if all(math.isfinite(figure) for figure in figures) else None
 
     def _is_best(self, valid: dict[str, Any] | None) -> bool:
-        """Whether this is the best validation bound so far; closed while the warm-up lasts."""
+        """Whether this is the best validation bound so far (without a bound, the least distortion); closed while the
+        warm-up lasts."""
         if valid is None or self.epoch < self.objective.schedule.ends:
             return False
-        return all(valid["bound"] > row["valid"]["bound"] for row in self.rows if row["best"])
+        return all(worth(valid) > worth(row["valid"]) for row in self.rows if row["best"])
 
     def _patience_is_over(self) -> bool:
         patience = self.spec.training.patience
@@ -287,6 +344,8 @@ class Training:
         """Write all that the run needs to go on bitwise equal."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in (self.best or {}).items()}
+        for name, module in self.aside.items():
+            tensors |= {f"{name}.{k}": v for k, v in module.state_dict().items()}
         tensors |= {f"ledger.{k}": v for k, v in self.ledger.tensors().items()}
         for player, optimiser in zip(self.players, self.optimisers, strict=True):
             tensors |= state_tensors(optimiser, f"optimiser.{player.name}")
@@ -296,6 +355,7 @@ class Training:
             "step": self.step,
             "examples": self.ledger.examples,
             "ledger_steps": self.ledger.steps,
+            "scored": self.ledger.scored,
             "metrics_length": self.metrics_length,
             "alarms": [a.json() for a in self.watcher.raised.values()],
         }
@@ -316,11 +376,14 @@ class Training:
         self.run.truncate_metrics(self.metrics_length)
         self.rows = self.run.metrics()
         self.model.load_state_dict(_under(tensors, "model"))
+        for name, module in self.aside.items():
+            module.load_state_dict(_under(tensors, name))
         self.best = _under(tensors, "best") or None
         for player, optimiser in zip(self.players, self.optimisers, strict=True):
             restore(optimiser, tensors, f"optimiser.{player.name}")
         sums = {k: v.to(self.device) for k, v in _under(tensors, "ledger").items()}
-        self.ledger = Ledger(**sums, examples=state["examples"], steps=state["ledger_steps"])
+        counts = {"examples": state["examples"], "steps": state["ledger_steps"], "scored": state["scored"]}
+        self.ledger = replace(self._empty_ledger(), **sums, **counts)  # type: ignore[arg-type]
         self.watcher.raised = {a["name"]: Alarm(**a | {"cures": tuple(a["cures"])}) for a in state["alarms"]}
         self.watch.on_start(self.words(), self.spec.training.epochs, self.steps)
         return True
@@ -335,6 +398,11 @@ class Training:
         self.run.write_weights(self.best or self._copy())
         self._write_alarms()
         self.run.write_manifest()
+
+
+def worth(row: dict[str, Any]) -> float:
+    """What the best checkpoint has most of: the bound, or where there is none, less distortion."""
+    return row["bound"] if row["bound"] is not None else -row["distortion"]
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 BLOCK = 1024
 """Rows that share one generator when a set is measured."""
 MASK = (1 << 64) - 1
-ORDER, STEP, MEASURE, INITIAL = range(1, 5)
+ORDER, STEP, MEASURE, INITIAL, LABELLED = range(1, 6)
 """What a stream of random numbers is for; part of its key."""
 
 

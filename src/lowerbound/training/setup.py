@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from typing import Any
 
@@ -12,7 +13,19 @@ from lowerbound.data.dataset import Data, Summary
 from lowerbound.errors import InputError
 from lowerbound.model.assemble import assemble
 from lowerbound.model.autoencoder import Autoencoder
-from lowerbound.objective import OBJECTIVES, SCHEDULES, Objective
+from lowerbound.objective import (
+    BOUNDS,
+    GAMES,
+    OBJECTIVES,
+    REGULARISERS,
+    SCHEDULES,
+    Bound,
+    Game,
+    Minimised,
+    Objective,
+    Player,
+    Regulariser,
+)
 from lowerbound.training.randomness import INITIAL, borrowed, reseed
 from lowerbound.training.run import Run
 from lowerbound.training.spec import Spec
@@ -33,6 +46,8 @@ def build(spec: Spec, data_summary: Summary, encoder: Any = None, decoder: Any =
             posterior=spec.part("posterior"),
             prior=spec.part("prior"),
             likelihood=spec.part("likelihood"),
+            condition=spec.part("condition"),
+            corruption=spec.part("corruption"),
         )
 
 
@@ -41,6 +56,36 @@ def objective_of(spec: Spec, data_summary: Summary) -> Objective:
     schedule, part = spec.part("schedule"), spec.part("objective")
     s = SCHEDULES.build(schedule.pop("name"), **schedule)
     return OBJECTIVES.build(part.pop("name"), data_summary.parts, spec.latent, s, **part)
+
+
+def bound_of(spec: Spec) -> Bound:
+    """The bound of a spec."""
+    part = spec.part("bound")
+    return BOUNDS.build(part.pop("name"), **part)
+
+
+def regulariser_of(spec: Spec, model: Autoencoder, key: str = "regulariser") -> Regulariser:
+    """The regulariser of a spec, or its second one (``supervision``), initialised from the run's seed."""
+    part = spec.part(key)
+    with borrowed(torch.device("cpu")):
+        reseed(torch.device("cpu"), INITIAL, spec.training.seed, len(key))
+        return REGULARISERS.build(part.pop("name"), math.prod(model.shape), model.width, **part)
+
+
+def game_of(spec: Spec, model: Autoencoder) -> Game:
+    """The game of a spec, initialised from the run's seed."""
+    part = spec.part("game")
+    with borrowed(torch.device("cpu")):
+        reseed(torch.device("cpu"), INITIAL, spec.training.seed, 1)
+        return GAMES.build(part.pop("name"), math.prod(model.features.output_shape), model.width, **part)
+
+
+def players_of(spec: Spec, model: Autoencoder, game: Game, minimised: Minimised) -> list[Player]:
+    """The players of a run: those of its game, then the critics of its regularisers, initialised from its seed."""
+    with borrowed(torch.device("cpu")):
+        reseed(torch.device("cpu"), INITIAL, spec.training.seed, 2)
+        critics = [critic for r in minimised.regularisers for critic in r.critics(model)]
+        return [*game.players(model, minimised), *critics]
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lowerbound.errors import InputError, nearest
+from lowerbound.model.conditions import CONDITIONS
+from lowerbound.model.corruptions import CORRUPTIONS
 from lowerbound.model.likelihoods import LIKELIHOODS
 from lowerbound.model.networks import NETWORKS
 from lowerbound.model.posteriors import POSTERIORS
 from lowerbound.model.priors import PRIORS
-from lowerbound.objective import OBJECTIVES, SCHEDULES
+from lowerbound.objective import BOUNDS, GAMES, OBJECTIVES, REGULARISERS, SCHEDULES
 from lowerbound.registry import Registry, in_words
 
 FORMAT = 1
@@ -22,9 +24,17 @@ PARTS: dict[str, Registry[Any]] = {
     "posterior": POSTERIORS,
     "prior": PRIORS,
     "likelihood": LIKELIHOODS,
+    "condition": CONDITIONS,
+    "corruption": CORRUPTIONS,
+    "bound": BOUNDS,
     "objective": OBJECTIVES,
     "schedule": SCHEDULES,
+    "regulariser": REGULARISERS,
+    "supervision": REGULARISERS,
+    "game": GAMES,
 }
+"""Part -> the registry of its members. ``supervision`` is a second regulariser; ``classify`` is what it is for."""
+
 SPECIAL = {("decoder", "mirror"), ("likelihood", "auto"), ("encoder", "own"), ("decoder", "own")}
 """Names that stand for a choice made from the other parts, or for a person's own module."""
 
@@ -58,11 +68,15 @@ class DataSpec(Frozen):
 
 
 class TrainingSpec(Frozen):
-    """How the loop runs. One epoch is one pass over the training split."""
+    """How the loop runs. One epoch is one pass over the training split.
+
+    ``labelled`` is how many of the training labels may be used, the same number of each class; None: all.
+    """
 
     epochs: Annotated[int, Field(ge=1)] = 50
     batch: Annotated[int, Field(ge=1)] = 100
     samples: Annotated[int, Field(ge=1)] = 1
+    labelled: Annotated[int, Field(ge=1)] | None = None
     optimiser: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     decay: Literal["constant", "cosine", "exponential"] = "constant"
@@ -80,14 +94,20 @@ class Spec(Frozen):
     format: int = FORMAT
     recipe: str = ""
     about: str = ""
-    latent: Annotated[int, Field(ge=1)] = 10
+    latent: Annotated[int, Field(ge=0)] = 10
     encoder: Part = Part(name="mlp")
     decoder: Part = Part(name="mirror")
     posterior: Part = Part(name="normal")
     prior: Part = Part(name="standard-normal")
     likelihood: Part = Part(name="auto")
+    condition: Part = Part(name="none")
+    corruption: Part = Part(name="none")
+    bound: Part = Part(name="elbo")
     objective: Part = Part(name="elbo")
     schedule: Part = Part(name="constant")
+    regulariser: Part = Part(name="none")
+    supervision: Part = Part(name="none")
+    game: Part = Part(name="alone")
     data: DataSpec = DataSpec()
     training: TrainingSpec = TrainingSpec()
 

@@ -30,6 +30,9 @@ class Network(nn.Module, ABC):
     Options that are lists of widths are in the order in which the data flow through the network.
     """
 
+    spatial = False
+    """Whether it reads pictures as planes, so that further numbers must come as further planes."""
+
     def __init__(self, inputs: tuple[int, ...], outputs: tuple[int, ...] | None) -> None:
         super().__init__()
         self.inputs, self.outputs = tuple(inputs), None if outputs is None else tuple(outputs)

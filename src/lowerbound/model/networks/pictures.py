@@ -36,6 +36,8 @@ class Pictures(Network):
     stands at a level: :meth:`_level`.
     """
 
+    spatial = True
+
     def __init__(
         self,
         inputs: tuple[int, ...],

@@ -1,37 +1,14 @@
-"""Posteriors q(z|x): from the encoder's features to a distribution over the latent."""
+"""Normal posteriors, with independent dimensions and with full covariance."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from lowerbound.maths.normal import DiagonalNormal, FullNormal
 from lowerbound.maths.units import at_least_float32
 from lowerbound.model.networks.base import initialised
-from lowerbound.registry import Registry
-
-
-class Posterior(nn.Module, ABC):
-    """A head on ``features`` numbers that returns q(z|x) over ``latent`` dimensions.
-
-    ``factorised`` says whether q is independent over dimensions, so that its rate has one column for each.
-    """
-
-    factorised = True
-
-    def __init__(self, features: int, latent: int) -> None:
-        super().__init__()
-        self.features, self.latent = features, latent
-
-    @abstractmethod
-    def forward(self, features: Tensor) -> Distribution:
-        """(batch, features) -> q(z|x), in at least float32, with ``transform(noise)`` for N(0, 1) noise."""
-
-
-POSTERIORS: Registry[Posterior] = Registry("posterior")
+from lowerbound.model.posteriors.base import POSTERIORS, Posterior
 
 
 @POSTERIORS.register("normal")

@@ -1,0 +1,54 @@
+"""Which labels a run may use: all of them, or the same few of each class."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lowerbound.data.dataset import Data
+from lowerbound.errors import InputError
+from lowerbound.training.randomness import LABELLED, generator
+
+
+class Labels:
+    """The labels of the training split as a run may use them: -1 where it may not.
+
+    ``count`` labels are kept, as evenly over the classes as they go, chosen by ``seed``; None keeps all.
+    """
+
+    def __init__(self, data: Data, count: int | None, seed: int) -> None:
+        n = len(data.splits["train"])
+        self.y = data.labels("train", torch.arange(n))
+        if count is None:
+            self.rows = torch.arange(n)
+            return
+        if self.y is None:
+            what = "training.labelled asks for labels, and the data have none"
+            raise InputError(what, where=data.name, mend="give them: --labels")
+        if not 0 < count <= n:
+            raise InputError(f"{count} labels of {n} examples", where="training.labelled", mend=f"give 1 to {n}")
+        self.rows = balanced(self.y, count, seed)
+        kept = torch.full_like(self.y, -1)
+        kept[self.rows] = self.y[self.rows]
+        self.y = kept
+
+    def of(self, rows: Tensor) -> Tensor | None:
+        """The labels of these rows, (len(rows),), or None where the data have none."""
+        return None if self.y is None else self.y[rows]
+
+    def draw(self, n: int) -> Tensor:
+        """n labelled rows at random, all of them where there are fewer, from torch's own generator."""
+        if len(self.rows) <= n:
+            return self.rows
+        return self.rows[torch.randint(len(self.rows), (n,))]
+
+
+def balanced(y: Tensor, count: int, seed: int) -> Tensor:
+    """``count`` rows, the first of each class, then the second of each, ... in an order drawn from ``seed``."""
+    shuffled = torch.randperm(len(y), generator=generator(LABELLED, seed))
+    classes = y[shuffled]
+    turn = torch.zeros(len(y), dtype=torch.long)
+    for label in classes.unique():
+        at = (classes == label).nonzero().squeeze(-1)
+        turn[at] = torch.arange(len(at))
+    return shuffled[turn.argsort(stable=True)[:count]].sort().values
