@@ -74,10 +74,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         lowerbound train --resume runs/first""",
     ),
     "evaluate": (
-        "read.evaluate",
+        "evaluate.evaluate",
         "Read a run",
         """lowerbound evaluate runs/digits-1
-        lowerbound evaluate runs/digits-1 --split valid --samples 16 --json""",
+        lowerbound evaluate runs/digits-1 --split valid --samples 16 --json
+        lowerbound evaluate runs/digits-1 --method importance --samples 5000 --arrays log-p.npz""",
     ),
     "explain": (
         "read.explain",
@@ -115,11 +116,31 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         """lowerbound interpolate runs/digits-1
         lowerbound interpolate runs/digits-1 --from 3 --to 17 --kind spherical --out way.png""",
     ),
+    "morph": (
+        "latent.morph",
+        "Read a latent space",
+        """lowerbound morph runs/digits-1 --through class:9,class:8,class:7,class:6
+        lowerbound morph runs/digits-1 --through 3,17,42 --kind spherical --frames 20 --out way.webp""",
+    ),
+    "traverse": (
+        "latent.traverse",
+        "Read a latent space",
+        """lowerbound traverse runs/digits-1
+        lowerbound traverse runs/digits-1 --row 17 --top 5""",
+    ),
+    "manifold": (
+        "latent.manifold",
+        "Read a latent space",
+        """lowerbound manifold runs/plane-1
+        lowerbound manifold runs/plane-1 --side 30 --linear=-4:4 --out plane.png""",
+    ),
+    "plane": ("latent.plane", "Read a latent space", "lowerbound plane runs/plane-1"),
     "arithmetic": (
-        "pictures.arithmetic",
-        "Use a model",
-        """lowerbound arithmetic runs/digits-1 class:8 class:3 class:1
-        lowerbound arithmetic runs/digits-1 0,4,9 17 3 --out sum.png""",
+        "latent.arithmetic",
+        "Read a latent space",
+        """lowerbound arithmetic runs/digits-1 --from class:3 --to class:8
+        lowerbound arithmetic runs/digits-1 class:8 class:3 class:1
+        lowerbound arithmetic runs/people-1 --from 'town=Ulm' --to 'town=Bonn'""",
     ),
     "list": (
         "lists.list_",

@@ -1,4 +1,4 @@
-"""``sample``, ``reconstruct``, ``interpolate``, ``arithmetic``: what a model does, as pictures (or as numbers)."""
+"""``sample``, ``reconstruct``, ``interpolate``: what a model does, as pictures (or as numbers)."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ def sample(
     draw: Annotated[
         bool, typer.Option("--draw", help="Draw x from p(x|z) too, instead of showing its expected value.")
     ] = False,
+    label: Annotated[
+        str | None, typer.Option(help="In a model conditioned on labels: of this class alone.", metavar="CLASS")
+    ] = None,
     out: files.Out = None,
     as_json: options.Json = False,
 ) -> None:
@@ -34,7 +37,9 @@ def sample(
     trained = open_run(run)
     from lowerbound.readers import pictures
 
-    files.give(trained, pictures.sample(trained, n, seed=seed, draw=draw), out, "samples", columns_for(n), as_json)
+    files.give(
+        trained, pictures.sample(trained, n, seed=seed, draw=draw, label=label), out, "samples", columns_for(n), as_json
+    )
 
 
 def columns_for(n: int) -> int:
@@ -59,8 +64,9 @@ def reconstruct(
 
     from lowerbound.readers import pictures
 
-    x = data.batch(name, pictures.some_of_each(data.splits[name].labels, n, len(data.splits[name])))
-    y = pictures.reconstruct(trained, x)
+    rows = pictures.some_of_each(data.splits[name].labels, n, len(data.splits[name]))
+    x = data.batch(name, rows)
+    y = pictures.reconstruct(trained, x, data.labels(name, rows))
     picture = pictures.is_picture(trained) and not as_json and (out is None or out.suffix.lower() == ".png")
     files.give(trained, torch.cat([x, y]) if picture else y, out, "reconstructions", len(x), as_json)
 
@@ -96,7 +102,8 @@ def interpolate(
     ways = []
     for a, b in pairs:
         x = picked(trained.data, name, [a, b], "--from, --to")
-        ways.append(pictures.interpolate(trained, x[0], x[1], steps, kind))
+        labels = trained.data.labels(name, torch.tensor([a, b]))
+        ways.append(pictures.interpolate(trained, x[0], x[1], steps, kind, labels))
     files.give(trained, torch.cat(ways), out, "interpolations", steps, as_json)
 
 
@@ -110,50 +117,3 @@ def picked(data: Data, split: str, rows: list[Any], where: str) -> Tensor:
         what = f"row {wrong[0]} is not in the {split} split"
         raise InputError(what, where=where, mend=f"rows go from 0 to {n - 1}")
     return data.batch(split, torch.tensor(rows))
-
-
-def arithmetic(
-    run: options.RunFolder,
-    a: Annotated[str, typer.Argument(help="Rows, as 3,17,42, or all of a class: class:NAME.", metavar="A")],
-    b: Annotated[str, typer.Argument(help="What to take away.", metavar="B")],
-    c: Annotated[str, typer.Argument(help="What to add.", metavar="C")],
-    split: Split = None,
-    out: files.Out = None,
-    data_dir: options.DataDir = None,
-    as_json: options.Json = False,
-) -> None:
-    """a - b + c in latent space, each the average code of some examples: four pictures, a, b, c and the result."""
-    files.checked(out)
-    trained = open_run(run, data_dir)
-    name = split_of(trained, split)
-    import torch
-
-    from lowerbound.readers import pictures
-
-    groups = [picked(trained.data, name, rows_of(trained.data, name, word), word) for word in (a, b, c)]
-    result = pictures.arithmetic(trained, *groups)
-    shown = [pictures.arithmetic(trained, group, group, group) for group in groups]
-    files.give(trained, torch.stack([*shown, result]), out, "arithmetic", 4, as_json)
-
-
-def rows_of(data: Data, split: str, word: str) -> list[int]:
-    """The rows that a word names."""
-    import numpy as np
-
-    if not word.startswith("class:"):
-        try:
-            return [int(number) for number in word.split(",")]
-        except ValueError:
-            mend = "give rows as 3,17,42, or class:NAME"
-            raise InputError(f"{word!r} is not a list of rows", where="arithmetic", mend=mend) from None
-    labels, wanted = data.splits[split].labels, word.removeprefix("class:")
-    if labels is None:
-        raise InputError("the data have no labels", where=word, mend="give rows, as 3,17,42")
-    names = list(data.label_names) or [str(value) for value in np.unique(labels)]
-    if wanted not in names:
-        raise InputError(f"no such class {wanted!r}", where=word, mend=nearest(wanted, names))
-    code = names.index(wanted) if data.label_names else int(wanted)
-    rows = np.flatnonzero(np.asarray(labels) == code).tolist()
-    if not rows:
-        raise InputError(f"no example of it in the {split} split", where=word, mend="choose another --split")
-    return rows

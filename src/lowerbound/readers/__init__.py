@@ -5,6 +5,7 @@
 ``explain_kl``  the KL of one Normal: its parts, its pulls, its derivation
 ``explain_run`` where a run's nats go, dimension by dimension
 ``pictures``    samples, reconstructions, interpolations, arithmetic
+``latent``      morphs, traversals, the plane, directions of attributes
 ``figures``     drawings, in one style, for light and dark pages
 ``report``      the page that tells a run
 ==============  ==============================================================

@@ -1,4 +1,4 @@
-"""Pictures of what a model does: samples, reconstructions, interpolations, arithmetic, the manifold; as arrays."""
+"""Pictures of what a model does: samples, reconstructions, interpolations, arithmetic; as arrays."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
-from lowerbound.errors import InputError
+from lowerbound.errors import InputError, nearest
+from lowerbound.model.conditions import one_hot
 from lowerbound.training.load import Trained
-from lowerbound.training.randomness import generator
+from lowerbound.training.randomness import mix
 
 SAMPLE = 11
 
@@ -49,33 +51,89 @@ def sheet(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
     return out
 
 
-def decode(trained: Trained, z: Tensor) -> Tensor:
-    """Expected x of z (n, latent), data units, on the CPU."""
+def prior_of(trained: Trained, c: Tensor | None = None) -> Distribution:
+    """p(z), or p(z|c) of conditions c (n, their width)."""
+    return trained.model.prior_at(None if c is None else c.to(next(trained.model.parameters())))
+
+
+def condition_of_label(trained: Trained, label: str) -> Tensor:
+    """The condition (1, its width) of a class, by its name or number.
+
+    Raises:
+        InputError: the model is not conditioned on labels, or there is no such class.
+    """
+    condition = trained.model.condition
+    if not condition.labelled:
+        raise InputError("the model is not conditioned on labels", where="--label", mend="leave it out")
+    names = list(trained.data.label_names) or [str(k) for k in range(condition.width)]
+    if label not in names:
+        raise InputError(f"no such class {label!r}", where="--label", mend=nearest(label, names))
+    y = torch.tensor([names.index(label)], device=next(trained.model.parameters()).device)
+    return one_hot(y, condition.width, next(trained.model.parameters())).cpu()
+
+
+def conditions(trained: Trained, x: Tensor, y: Tensor | None) -> Tensor | None:
+    """The conditions c (n, their width) of examples x (n, *shape) with labels y (n,); None in a model without one."""
+    if not trained.model.condition.width:
+        return None
     with torch.no_grad():
-        return trained.model.decode_mean(z.to(next(trained.model.parameters()))).float().cpu()
+        return trained.model.given(*placed(trained, x, y))[1].float().cpu()
 
 
-def encode(trained: Trained, x: Tensor) -> Tensor:
-    """Posterior means of x (n, *shape)."""
+def some_conditions(trained: Trained, n: int, label: str | None = None) -> Tensor | None:
+    """n conditions to sample under: of ``label``, else of each class or of held-out examples in turn; None without."""
+    if label is not None:
+        return condition_of_label(trained, label).expand(n, -1)
+    condition = trained.model.condition
+    if not condition.width:
+        return None
+    if condition.labelled:
+        return one_hot(torch.arange(n) % condition.width, condition.width, torch.zeros(1))
+    split = next(name for name in ("test", "valid", "train") if len(trained.data.splits[name]))
+    rows = torch.arange(n) % len(trained.data.splits[split])
+    return conditions(trained, trained.data.batch(split, rows), None)
+
+
+def placed(trained: Trained, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Examples and labels where the model is, labels only for a model that asks for them."""
+    like = next(trained.model.parameters())
+    asks = trained.model.condition.labelled and y is not None
+    return x.to(like), y.to(like.device) if asks and y is not None else None
+
+
+def decode(trained: Trained, z: Tensor, c: Tensor | None = None) -> Tensor:
+    """Expected x of z (n, width) under conditions c (n or 1, their width), data units, on the CPU."""
     with torch.no_grad():
-        return trained.model.encode(x.to(next(trained.model.parameters()))).mean.float().cpu()
+        mean = trained.model.decode_mean(z.to(next(trained.model.parameters())), c)
+        return trained.model.condition.whole(mean, c).float().cpu()
 
 
-def sample(trained: Trained, n: int = 25, *, seed: int = 0, draw: bool = False) -> Tensor:
-    """n examples from the model, z ~ p(z): their expected values, or with ``draw`` values drawn from p(x|z)."""
+def encode(trained: Trained, x: Tensor, y: Tensor | None = None) -> Tensor:
+    """Posterior means (n, width) of x (n, *shape), with labels y (n,) where the model asks for them."""
+    with torch.no_grad():
+        return trained.model.encode(*placed(trained, x, y)).mean.float().cpu()
+
+
+def sample(trained: Trained, n: int = 25, *, seed: int = 0, draw: bool = False, label: str | None = None) -> Tensor:
+    """n examples from the model, z ~ p(z): their expected values, or with ``draw`` values drawn from p(x|z).
+
+    A conditional model is sampled under ``label``, else under each class, or each held-out example's part, in turn.
+    """
     if n < 1:
         raise InputError(f"must be at least 1, got {n}", where="--n", mend="give a positive number")
-    z = torch.randn(n, trained.model.latent, generator=generator(SAMPLE, seed))
-    if not draw:
-        return decode(trained, z)
+    c = some_conditions(trained, n, label)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return trained.model.decode(z).sample().float()
+        torch.manual_seed(mix(SAMPLE, seed))
+        p = prior_of(trained, c)
+        z = p.sample() if p.batch_shape.numel() == n > 1 else p.sample((n,)).reshape(n, -1)
+        if not draw:
+            return decode(trained, z, c)
+        return trained.model.condition.whole(trained.model.decode(z, c).sample(), c).float().cpu()
 
 
-def reconstruct(trained: Trained, x: Tensor) -> Tensor:
+def reconstruct(trained: Trained, x: Tensor, y: Tensor | None = None) -> Tensor:
     """Expected values of x from its own posterior mean, (n, *shape)."""
-    return decode(trained, encode(trained, x))
+    return decode(trained, encode(trained, x, y), conditions(trained, x, y))
 
 
 def path(a: Tensor, b: Tensor, steps: int, kind: Literal["linear", "spherical"] = "linear") -> Tensor:
@@ -90,30 +148,25 @@ def path(a: Tensor, b: Tensor, steps: int, kind: Literal["linear", "spherical"] 
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 
-def interpolate(trained: Trained, x: Tensor, y: Tensor, steps: int = 10, kind: Any = "linear") -> Tensor:
-    """Decoded path between the codes of two examples (*shape): (steps, *shape)."""
+def interpolate(
+    trained: Trained, x: Tensor, y: Tensor, steps: int = 10, kind: Any = "linear", labels: Tensor | None = None
+) -> Tensor:
+    """Decoded path between the codes of two examples (*shape): (steps, *shape), under the condition of the first.
+
+    ``labels`` (2,) are those of the two, for a model that asks for them.
+    """
     if steps < 2:
         raise InputError(f"must be at least 2, got {steps}", where="--steps", mend="give 2 or more")
-    a, b = encode(trained, torch.stack([x, y]))
-    return decode(trained, path(a, b, steps, kind))
+    both = torch.stack([x, y])
+    a, b = encode(trained, both, labels)
+    c = conditions(trained, both, labels)
+    return decode(trained, path(a, b, steps, kind), None if c is None else c[:1])
 
 
 def arithmetic(trained: Trained, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """a - b + c on codes, each the average of the codes of some examples (n, *shape): decoded, (*shape)."""
     codes = [encode(trained, part).sum(0) / len(part) for part in (a, b, c)]  # not nats: average codes
     return decode(trained, (codes[0] - codes[1] + codes[2])[None])[0]
-
-
-def manifold(trained: Trained, side: int = 20) -> Tensor:
-    """The plane of a 2-latent model through the inverse Gaussian CDF, equal prior mass a cell: (side^2, *shape)."""
-    if trained.model.latent != 2:
-        raise InputError(
-            f"has {trained.model.latent} latents, a manifold needs 2", where=trained.run.path, mend="train 2"
-        )
-    u = (torch.arange(side) + 0.5) / side
-    axis = torch.special.ndtri(u)
-    first, second = torch.meshgrid(axis, axis.flip(0), indexing="xy")
-    return decode(trained, torch.stack([first.flatten(), second.flatten()], -1))
 
 
 def some_of_each(labels: np.ndarray | None, n: int, length: int) -> Tensor:
