@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lowerbound.errors import InputError
 from lowerbound.training.load import Trained
+from lowerbound.training.measure import labels_for
 from lowerbound.training.randomness import mix
 
 
@@ -32,7 +33,7 @@ def rows_of(trained: Trained, split: str, examples: int | Sequence[int] | None) 
 def fetched(trained: Trained, split: str, rows: Tensor, seed: int) -> tuple[Tensor, Tensor | None]:
     """x (n, *shape) and labels (n,) of these rows; what is binarised afresh is drawn by row, whatever the batch."""
     data = trained.data
-    y = data.labels(split, rows)
+    y = labels_for(trained.model, data, split, rows)
     if not (split == "train" and data.binarisation == "fresh"):
         return data.batch(split, rows), y
     drawn = []

@@ -1,0 +1,171 @@
+"""``evaluate``: the bound of a run, or log p(x) of its examples by a better estimate."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lowerbound.doors import options, output
+from lowerbound.doors.read import Split, bars, open_run, split_of
+from lowerbound.errors import InputError
+
+if TYPE_CHECKING:
+    from lowerbound.training.load import Trained
+
+METHODS = ("bound", "importance", "annealed", "appendix-d", "quadrature", "exact")
+OF = {
+    "--precision": ("importance", "annealed", "appendix-d"),
+    "--temperatures": ("annealed",),
+    "--reverse": ("annealed",),
+    "--fit": ("appendix-d",),
+    "--examples": METHODS[1:],
+}
+"""Flags that only some methods take."""
+
+
+def complete_method(incomplete: str) -> list[str]:
+    """The methods."""
+    return [name for name in METHODS if name.startswith(incomplete)]
+
+
+def evaluate(
+    run: options.RunFolder,
+    split: Split = None,
+    method: Annotated[
+        str,
+        typer.Option(help=f"What to measure: {', '.join(METHODS)}.", metavar="NAME", autocompletion=complete_method),
+    ] = "bound",
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            help="Samples, chains or draws an example (default: 1; importance 5000, annealed 16, appendix-d 1000).",
+            metavar="N",
+            min=1,
+        ),
+    ] = None,
+    seed: options.Seed = 0,
+    batch: Annotated[int, typer.Option(help="Examples at a time; changes no figure.", metavar="N", min=1)] = 1000,
+    examples: Annotated[int | None, typer.Option(help="Only the first so many examples.", metavar="N", min=1)] = None,
+    memory: Annotated[float, typer.Option(help="MiB to work in; changes no figure.", metavar="MIB", min=1)] = 256,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="Of the decoder: float32, float64, bfloat16 (its error is measured).", metavar="NAME"),
+    ] = None,
+    temperatures: Annotated[
+        int | None, typer.Option(help="With annealed: how many (default 500).", metavar="N", min=1)
+    ] = None,
+    reverse: Annotated[
+        bool, typer.Option("--reverse", help="With annealed: on examples drawn from the model, from both sides.")
+    ] = False,
+    fit: Annotated[
+        str | None, typer.Option(help="With appendix-d: full, diagonal or kernel (default full).", metavar="NAME")
+    ] = None,
+    arrays: Annotated[
+        Path | None, typer.Option(help="Write the per-example numbers, NumPy .npz.", metavar="FILE")
+    ] = None,
+    data_dir: options.DataDir = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """Measure the bound of a run on held-out examples, or log p(x) itself, with its uncertainty.
+
+    The bound is that at beta 1, whatever the run optimised. Rate and distortion are its two terms; the rate per
+    dimension says which latents are in use (more than 0.01 nats).
+
+    With --method: importance is a lower bound in expectation that rises to log p(x) with more samples; annealed is a
+    tighter one; appendix-d is the estimate of the AEVB paper, for a few latents; quadrature is exact up to 3 latents;
+    exact is the closed form of a linear model. Each figure says what it is.
+    """
+    given = {"--precision": precision, "--temperatures": temperatures, "--reverse": reverse or None, "--fit": fit}
+    checked(method, given | {"--examples": examples}, arrays)
+    options.use_threads(threads)
+    trained = open_run(run, data_dir, device)
+    if method == "bound":
+        found: Any = bound(trained, split_of(trained, split), samples or 1, seed, batch, arrays)
+    else:
+        named = {k: v for k, v in (("temperatures", temperatures), ("fit", fit)) if v is not None}
+        shared = {"samples": samples, "seed": seed, "memory": memory, "precision": precision} | named
+        found = estimated(trained, split, method, examples, reverse, shared)
+        keep(found.arrays(), arrays)
+    if as_json:
+        output.show_json(found.json())
+        return
+    for line in found.lines():
+        output.show(line)
+    if method == "bound":
+        output.show("rate per latent dimension, nats:")
+        for line in bars(found.rate_per_dimension):
+            output.show(line)
+
+
+def checked(method: str, given: dict[str, Any], arrays: Path | None) -> None:
+    """An InputError where a name is unknown, or a flag is not for this method."""
+    from lowerbound.errors import nearest
+
+    if method not in METHODS:
+        raise InputError(f"unknown method {method!r}", where="--method", mend=nearest(method, METHODS))
+    for flag, methods in OF.items():
+        if given[flag] is not None and method not in methods:
+            raise InputError(f"not for method {method}", where=flag, mend=f"it is for {', '.join(methods)}")
+    if arrays is not None:
+        if arrays.suffix.lower() != ".npz":
+            raise InputError("give a name that ends in .npz", where=f"--arrays {arrays}")
+        options.writable(arrays, "--arrays")
+
+
+def bound(trained: Trained, split: str, samples: int, seed: int, batch: int, arrays: Path | None) -> Any:
+    """The bound of a split, and its terms an example where they are asked for."""
+    from lowerbound.readers.evaluate import summarise
+    from lowerbound.training.measure import measure
+
+    measured = measure(trained.model, trained.data, split, samples=samples, seed=seed, batch=batch)
+    terms = {"distortion": measured.distortion.numpy(), "rate": measured.rate.numpy()}
+    keep(terms | ({"elbo": measured.elbo.numpy()} if trained.model.has_bound else {}), arrays)
+    return summarise(trained, measured, split, samples, seed)
+
+
+def estimated(
+    trained: Trained, split: str | None, method: str, examples: int | None, reverse: bool, shared: dict[str, Any]
+) -> Any:
+    """log p(x) of a split, or of examples drawn from the model."""
+    from lowerbound.readers.log_likelihood import SAMPLES, bracket, log_likelihood
+
+    with shown(f"log p(x), {method}") as progress:
+        if reverse:
+            shared["samples"] = shared["samples"] or SAMPLES["annealed"]
+            return bracket(trained, examples or 100, progress=progress, **shared)
+        part = split_of(trained, split)
+        return log_likelihood(trained, part, method, examples=examples, progress=progress, **shared)
+
+
+def keep(arrays: dict[str, Any], path: Path | None) -> None:
+    """Write arrays as .npz, if they are asked for."""
+    if path is None:
+        return
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    options.write(path, buffer.getvalue(), "--arrays")
+
+
+@contextmanager
+def shown(words: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal that tells how many examples are done; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(words, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
