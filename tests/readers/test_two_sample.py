@@ -28,7 +28,7 @@ from lowerbound.training.spec import Spec
 WIDTH, LATENT = 6, 3
 
 
-def oracle(path, *, shrink=1.0, shift=0.0, rows=600, seed=0):
+def oracle(path, *, shrink=1.0, shift=0.0, rows=600, seed=0, valid=0.0):
     """A linear model, exact data drawn from it, and its exact posterior, so that q(z) is p(z) to the last digit.
 
     With ``shrink`` and ``shift`` the posterior's means are falsified.
@@ -39,7 +39,7 @@ def oracle(path, *, shrink=1.0, shift=0.0, rows=600, seed=0):
     z = torch.randn(rows, LATENT, generator=random, dtype=torch.float64)
     noise = torch.randn(rows, WIDTH, generator=random, dtype=torch.float64)
     x = z @ W.T + 0.5 * noise
-    data = data_floor.from_array(x.float(), valid=0.0, test=0.5)
+    data = data_floor.from_array(x.float(), valid=valid, test=0.5)
     model = LinearAutoencoder.build(data_floor.summary(data), LATENT).double()
     model._put(W, torch.zeros(WIDTH, dtype=torch.float64), torch.tensor(0.25, dtype=torch.float64))
     with torch.no_grad():
