@@ -86,6 +86,30 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         """lowerbound explain kl --mean 1 --log-variance -1 --picture kl.svg
         lowerbound explain runs/digits-1""",
     ),
+    "surgery": (
+        "surgery.surgery",
+        "Read a run",
+        """lowerbound surgery runs/digits-1
+        lowerbound surgery runs/digits-1 --split train --examples 1000 --json""",
+    ),
+    "compare": (
+        "compare.compare",
+        "Read a run",
+        """lowerbound compare runs/digits-1 runs/digits-2
+        lowerbound compare runs/* --against best --samples 16 --picture runs.svg""",
+    ),
+    "score": (
+        "score.score",
+        "Use a model",
+        """lowerbound score runs/digits-1
+        lowerbound score runs/people-1 more.csv --estimator iwae --samples 100 --out scores.csv""",
+    ),
+    "impute": (
+        "impute.impute",
+        "Use a model",
+        """lowerbound impute runs/people-1 gaps.csv --draws 20 --out filled.csv
+        lowerbound impute runs/people-1 --check --draws 99""",
+    ),
     "report": ("read.report", "Read a run", "lowerbound report runs/digits-1"),
     "sample": (
         "pictures.sample",
