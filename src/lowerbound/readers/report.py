@@ -372,10 +372,18 @@ def latent_plane(trained: Trained, split: str) -> str:
     )
     made = "<h2>The latent plane</h2>" + figure(drawing, caption, "square")
     if means.shape[1] == 2 and pictures.is_picture(trained) and not trained.model.condition.width:
-        sheet = pictures.sheet(pictures.grey(trained, manifold(trained, split=split).x.flatten(0, 1)), 20)
-        words = "The plane itself: each cell has equal prior mass (a grid through the inverse Gaussian CDF)."
-        made += figure(figures.image(sheet, "the decoded latent plane, 20 by 20", scale(sheet)), words)
+        made += decoded_plane(trained, split)
     return made
+
+
+def decoded_plane(trained: Trained, split: str) -> str:
+    """The plane of two latents decoded in cells of equal prior mass; nothing where codes are categories."""
+    try:
+        grid = manifold(trained, split=split)
+    except InputError:
+        return ""
+    sheet = pictures.sheet(pictures.grey(trained, grid.x.flatten(0, 1)), len(grid.x))
+    return figure(figures.image(sheet, "the decoded latent plane, 20 by 20", scale(sheet)), grid.sentence())
 
 
 def interpolations(trained: Trained, split: str) -> str:

@@ -183,7 +183,7 @@ class Space:
     def words(self) -> str:
         """Where the quantiles come from."""
         if self.normal is not None:
-            return "exact quantiles of the Normal prior"
+            return "quantiles of the Normal prior (inverse Gaussian CDF)"
         if not self.follows:
             return f"quantiles of the codes of {len(self.draws):,} training examples (they follow no prior)"
         name = self.trained.spec.part("prior")["name"]
