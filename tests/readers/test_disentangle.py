@@ -10,7 +10,16 @@ import pytest
 
 from lowerbound.data.factors import factors_of
 from lowerbound.errors import InputError
-from lowerbound.readers.disentangle import WARNING, dci, disentangle, factor_vae_score, mig, score, several
+from lowerbound.readers.disentangle import (
+    WARNING,
+    dci,
+    disentangle,
+    factor_vae_score,
+    mig,
+    picture,
+    score,
+    several,
+)
 from lowerbound.readers.disentangle.dci import focus, summarise
 from lowerbound.readers.disentangle.mig import binned, information
 from lowerbound.readers.disentangle.run import levels
@@ -149,8 +158,9 @@ def test_a_run_is_scored_with_all_that_it_was_computed_from(run):
     assert found.rows == "6,144 examples (train, valid, test)"
     assert found.factors == ("shape", "scale", "rotation", "x", "y")
     assert all(0 <= s.value <= 1 and s.stderr >= 0 for s in found.scores)
-    text = json.dumps(found.json(), allow_nan=False)
-    assert WARNING in text
+    assert json.loads(json.dumps(found.json(), allow_nan=False))["warning"] == WARNING
+    assert found.entropy.tolist() == pytest.approx([math.log(n) for n in (3, 4, 8, 8, 8)])
+    assert (found.information <= found.entropy).all()
     assert "Locatello" in WARNING
     assert "posterior means of 6,144 examples" in "\n".join(found.lines())
     drawn = disentangle(run, halves=2, draws=True, split="test")
@@ -163,6 +173,13 @@ def test_runs_are_averaged_with_the_spread_over_them(run):
     table = several([one, one])
     assert [name for name, _, _ in table] == [s.name for s in one.scores]
     assert all(deviation == 0 for _, _, deviation in table)
+
+
+def test_the_picture_names_every_factor(run):
+    found = disentangle(run, halves=2)
+    drawn = picture([found, found])
+    assert drawn.count("share of each factor known") == 2
+    assert all(name in drawn for name in found.factors)
 
 
 def test_factors_of_one_s_own(run):

@@ -110,6 +110,19 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         """lowerbound impute runs/people-1 gaps.csv --draws 20 --out filled.csv
         lowerbound impute runs/people-1 --check --draws 99""",
     ),
+    "disentangle": (
+        "disentangle.disentangle",
+        "Read a run",
+        """lowerbound disentangle runs/factors-1 --out factors.svg
+        lowerbound disentangle runs/factors-1 runs/factors-2 runs/factors-3
+        lowerbound disentangle runs/mine-1 --factors levels.npy""",
+    ),
+    "fidelity": (
+        "fidelity.fidelity",
+        "Read a run",
+        """lowerbound fidelity runs/digits-1
+        lowerbound fidelity runs/digits-1 --features classifier --expected --out nearest.png""",
+    ),
     "report": ("read.report", "Read a run", "lowerbound report runs/digits-1"),
     "sample": (
         "pictures.sample",

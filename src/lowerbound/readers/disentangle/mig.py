@@ -34,6 +34,11 @@ def information(codes: np.ndarray, factors: np.ndarray, bins: int = BINS) -> np.
     return np.array(table).reshape(codes.shape[1], factors.shape[1])
 
 
+def entropies(factors: np.ndarray) -> np.ndarray:
+    """The entropy of each factor among the rows (n, k): (k,) nats."""
+    return np.array([mutual_info_score(factor, factor) for factor in factors.T])
+
+
 def mig(codes: np.ndarray, factors: np.ndarray, bins: int = BINS) -> float:
     r"""The mutual information gap, from 0 to 1, higher is better.
 
@@ -48,7 +53,7 @@ def mig(codes: np.ndarray, factors: np.ndarray, bins: int = BINS) -> float:
     1.0
     """
     shared = np.sort(information(codes, factors, bins), axis=0)[::-1]
-    entropy = np.array([mutual_info_score(factor, factor) for factor in factors.T])
+    entropy = entropies(factors)
     second = shared[1] if len(shared) > 1 else np.zeros(len(entropy))
     gaps = (shared[0] - second) / entropy if len(shared) else np.zeros(len(entropy))
     return float(np.mean(gaps))  # not nats: shares of the factors' entropies

@@ -13,7 +13,7 @@ from lowerbound.data.named import PUBLISHED
 from lowerbound.errors import InputError
 from lowerbound.readers.disentangle.dci import dci
 from lowerbound.readers.disentangle.factor_vae import factor_vae_score
-from lowerbound.readers.disentangle.mig import information, mig
+from lowerbound.readers.disentangle.mig import entropies, information, mig
 from lowerbound.training.codes import codes
 from lowerbound.training.load import Trained
 
@@ -60,12 +60,14 @@ class Score:
 class Disentanglement:
     """The scores of one run, and the mutual information behind them.
 
-    *Shapes*: ``information`` (dimensions in use, factors) in nats; ``dimensions`` are their indices in the code.
+    *Shapes*: ``information`` (dimensions in use, factors) in nats; ``dimensions`` are their indices in the code;
+    ``entropy`` (factors,) in nats is the most that a dimension can know of each.
     """
 
     run: str
     scores: tuple[Score, ...]
     information: np.ndarray
+    entropy: np.ndarray
     dimensions: tuple[int, ...]
     width: int
     factors: tuple[str, ...]
@@ -82,6 +84,7 @@ class Disentanglement:
                 f"z{j}": dict(zip(self.factors, row.tolist(), strict=True))
                 for j, row in zip(self.dimensions, self.information, strict=True)
             },
+            "entropy_nats": dict(zip(self.factors, self.entropy.tolist(), strict=True)),
             "dimensions": self.width,
             "dimensions_in_use": list(self.dimensions),
             "active_threshold_variance": ACTIVE,
@@ -102,7 +105,7 @@ class Disentanglement:
         out.append("      " + "".join(f"{name:>10}" for name in self.factors))
         named = zip(self.dimensions, self.information, strict=True)
         out += [f"  z{j:<3} " + "".join(f"{nats:10.3f}" for nats in row) for j, row in named]
-        return out
+        return [*out, "  most " + "".join(f"{nats:10.3f}" for nats in self.entropy)]
 
 
 def scores_of(z: np.ndarray, v: np.ndarray, seed: int) -> np.ndarray:
@@ -167,6 +170,7 @@ def disentangle(
         run=trained.run.path.name,
         scores=score(z[:, used], v, seed=seed, halves=halves),
         information=information(z[:, used], v),
+        entropy=entropies(v),
         dimensions=tuple(int(j) for j in used),
         width=z.shape[1],
         factors=known,
