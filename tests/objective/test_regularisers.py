@@ -27,6 +27,7 @@ from lowerbound.objective.regularisers.codes import Critic, fresh_codes
 from lowerbound.objective.regularisers.contractive import _gradient
 from lowerbound.objective.regularisers.critic import shuffled
 from lowerbound.objective.regularisers.mmd import squared_spread
+from lowerbound.objective.regularisers.pairs import MeanLogRatio
 from lowerbound.objective.regularisers.total_correlation import pair_densities
 
 from ..model.examples import batch as rows
@@ -200,6 +201,37 @@ def test_on_all_data_it_is_the_log_ratio_of_the_mixture_written_out():
         assert torch.allclose(found[s, i], torch.log(joint / (densities.sum(0) / 7).prod()), atol=1e-12)
 
 
+@pytest.mark.parametrize("own", [0.01, 0.2])
+def test_the_gradient_by_hand_is_that_of_the_formula(own):
+    """Value and gradient of the pairs against autograd's through the mixture, and against differences."""
+    z, mean, log_variance = torch.randn(3, 6, 4, dtype=torch.float64, requires_grad=True)
+
+    def plainly(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+        joint, each = pair_densities(DiagonalNormal(mean, log_variance), z)
+        weights = torch.full((6, 6), 0.15, dtype=torch.float64).fill_diagonal_(own).log()
+        marginals = torch.logsumexp(each + weights[..., None], -2).sum(-1)
+        return (torch.logsumexp(joint + weights, -1) - marginals).mean()
+
+    given = (z, mean, log_variance)
+    assert torch.allclose(MeanLogRatio.apply(*given, own, 0.15), plainly(*given), atol=1e-12)
+    assert torch.autograd.gradcheck(lambda *a: MeanLogRatio.apply(*a, own, 0.15), given)
+    for found, expected in zip(
+        torch.autograd.grad(3 * MeanLogRatio.apply(*given, own, 0.15), given),
+        torch.autograd.grad(3 * plainly(*given), given),
+        strict=True,
+    ):
+        assert torch.allclose(found, expected, atol=1e-12)
+
+
+def test_the_pairs_stay_finite_for_narrow_and_wide_posteriors():
+    log_variance = torch.linspace(-30, 5, 20)[:, None].expand(20, 3).clone().requires_grad_()
+    mean = 3 * torch.randn(20, 3)
+    z = DiagonalNormal(mean, log_variance).rsample()
+    value = MeanLogRatio.apply(z, mean, log_variance, 0.001, 0.05)
+    value.backward()
+    assert torch.isfinite(value) and torch.isfinite(log_variance.grad).all()
+
+
 def public_weights(batch: int, examples: int) -> Tensor:
     """The matrix of the authors' code and its many copies: 1/N stands in column 0 instead of on the diagonal."""
     M, W = batch - 1, torch.empty(batch, batch).fill_(1 / (batch - 1))
@@ -359,6 +391,13 @@ def test_mmd_is_the_double_loop(kernel):
 
     found = build("mmd", 3, kernel=kernel, scales=scales).distance(z, p, torch.tensor(C))
     assert found.item() == pytest.approx(by_hand(z, p, k), abs=1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["imq", "rbf"])
+def test_the_gradient_of_the_pairs_by_hand_is_right(kernel):
+    r = build("mmd", 2, kernel=kernel)
+    z, p = torch.randn(2, 5, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *a: r.distance(*a, torch.tensor(4.0)), (z, p))
 
 
 @pytest.mark.parametrize("kernel", ["imq", "rbf"])

@@ -36,8 +36,8 @@ class MMD(Regulariser):
     squared distance has no unit, ``weight`` gives it nats. *Neutral setting*: ``weight=0``. *Source*: Tolstikhin et
     al. 2018 (1711.01558), algorithm 2; Zhao et al. 2017 (1706.02262), section 3.2.
 
-    >>> MMD(784, 2, scales=(1.0,)).kernel(torch.zeros(1), torch.tensor(4.0))
-    tensor([1.])
+    >>> MMD(784, 1, scales=(1.0,)).distance(torch.zeros(2, 1), torch.full((2, 1), 2.0), torch.tensor(4.0))
+    tensor(1.)
     """
 
     codes = True
@@ -63,16 +63,9 @@ class MMD(Regulariser):
 
     def distance(self, z: Tensor, p: Tensor, spread: Tensor) -> Tensor:
         """MMD^2, unbiased, of codes z (..., n, width) and draws of the prior p (..., m, width): (...)."""
-        inside = sum(pairs(self.kernel(squared_distances(a, a), spread)) for a in (z, p))
-        across = self.kernel(squared_distances(z, p), spread).sum((-2, -1))
-        return inside - 2 * across / (z.shape[-2] * p.shape[-2])
-
-    def kernel(self, squared: Tensor, spread: Tensor) -> Tensor:
-        """k at these squared distances; ``spread`` is C."""
-        sizes = [scale * spread for scale in self.scales]
-        if self.family == "imq":
-            return torch.stack([size / (size + squared) for size in sizes]).sum(0)
-        return torch.stack([torch.exp(-squared / size) for size in sizes]).sum(0)
+        weights = pair_weights(z.shape[-2], p.shape[-2], z)
+        sizes = [scale * float(spread) for scale in self.scales]
+        return PairSum.apply(torch.cat([z, p], -2), weights, sizes, self.family)
 
     def words(self) -> str:
         return (
@@ -81,16 +74,41 @@ class MMD(Regulariser):
         )
 
 
-def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """|a_i - b_j|^2: (..., n, width), (..., m, width) -> (..., n, m)."""
-    squares = sum_latent(a.square())[..., :, None] + sum_latent(b.square())[..., None, :]
-    return (squares - 2 * a @ b.mT).clamp(min=0)
+class PairSum(torch.autograd.Function):
+    r"""sum_ij w_ij k(|a_i - a_j|^2) over points a (..., n, width) with symmetric weights w (n, n): (...).
+
+    Its gradient, :math:`4 \sum_j w_{ij} k'_{ij} (a_i - a_j)`, is made beside it, which takes half of autograd's time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, weights: Tensor, sizes: list[float], family: str) -> Tensor:
+        squares = sum_latent(a.square())
+        squared = (squares[..., :, None] + squares[..., None, :]).sub_(2 * a @ a.mT).clamp_(min=0)
+        value, slope, k = torch.zeros_like(squared), torch.zeros_like(squared), torch.empty_like(squared)
+        for size in sizes:
+            if family == "imq":  # k = size / (size + squared)
+                torch.add(squared, size, out=k).reciprocal_()
+                value.add_(k, alpha=size)
+                slope.addcmul_(k, k, value=-size)
+            else:
+                torch.mul(squared, -1 / size, out=k).clamp_(min=-80).exp_()
+                value.add_(k)
+                slope.add_(k, alpha=-1 / size)
+        pull = slope.mul_(weights)
+        ctx.save_for_backward(4 * (pull.sum(-1, keepdim=True) * a - pull @ a))
+        return value.mul_(weights).sum((-2, -1))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+        return gradient[..., None, None] * ctx.saved_tensors[0], None, None, None
 
 
-def pairs(k: Tensor) -> Tensor:
-    """The average of k (..., n, n) over the n (n - 1) pairs of two different draws: (...)."""
-    n = k.shape[-1]
-    return (k.sum((-2, -1)) - torch.diagonal(k, dim1=-2, dim2=-1).sum(-1)) / (n * (n - 1))
+def pair_weights(n: int, m: int, like: Tensor) -> Tensor:
+    """The weight of every pair of n codes and m draws of the prior in the U-statistic: (n + m, n + m)."""
+    weights = like.new_full((n + m, n + m), -1 / (n * m))
+    weights[:n, :n] = 1 / (n * (n - 1))
+    weights[n:, n:] = 1 / (m * (m - 1))
+    return weights.fill_diagonal_(0)
 
 
 def squared_spread(p: Distribution) -> Tensor:

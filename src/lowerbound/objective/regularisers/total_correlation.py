@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from lowerbound.errors import InputError
-from lowerbound.maths.normal import log_normal
+from lowerbound.maths.normal import DiagonalNormal, log_normal
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import mean_examples, mean_samples, sum_latent
 from lowerbound.objective.regularisers.base import REGULARISERS, Regulariser, Weight
 from lowerbound.objective.regularisers.codes import codes_of
+from lowerbound.objective.regularisers.pairs import MeanLogRatio
 
 if TYPE_CHECKING:
     from lowerbound.objective.players import Batch
@@ -54,7 +54,11 @@ class TotalCorrelation(Regulariser):
             return terms.distortion.new_zeros(())
         if not batch.examples:
             raise InputError("the number of training examples is not known", where="total-correlation")
-        return self.weight * mean_examples(mean_samples(self.ratio(terms, batch.examples)))
+        if not isinstance(terms.q, DiagonalNormal):
+            return self.weight * mean_examples(mean_samples(self.ratio(terms, batch.examples)))
+        z, (own, other) = codes_of(terms), self.shares(len(batch.x), batch.examples)
+        values = [MeanLogRatio.apply(draw, terms.q.mean, terms.q.log_variance, own, other) for draw in z]
+        return self.weight * mean_samples(torch.stack(values))
 
     def ratio(self, terms: Terms, examples: int) -> Tensor:
         """log q(z) - sum_j log q(z_j) at every code, nats: (samples, batch)."""
@@ -65,11 +69,15 @@ class TotalCorrelation(Regulariser):
 
     def log_weights(self, batch: int, examples: int) -> Tensor:
         """log of the weight of example j in q(z_i): (batch, batch)."""
+        own, other = self.shares(batch, examples)
+        return torch.full((batch, batch), other, dtype=torch.float64).fill_diagonal_(own).log()
+
+    def shares(self, batch: int, examples: int) -> tuple[float, float]:
+        """The weight in q(z_i) of example i, and of every other one of the batch."""
         n = max(examples, batch)
         if self.estimate == "minibatch-weighted":
-            return torch.full((batch, batch), -math.log(n * batch), dtype=torch.float64)
-        weights = torch.full((batch, batch), (n - 1) / (n * (batch - 1)), dtype=torch.float64)
-        return weights.fill_diagonal_(1 / n).log()
+            return 1 / (n * batch), 1 / (n * batch)
+        return 1 / n, (n - 1) / (n * (batch - 1))
 
     def words(self) -> str:
         return (
