@@ -9,6 +9,7 @@
 ``alarms``      what is wrong, why, and what cures it
 ``forecast``    which latent dimensions can live, before training
 ``run``         the run folder
+``sweep``       many betas in one program
 ``load``        a finished run
 ==============  =======================================================================
 """

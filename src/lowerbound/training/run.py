@@ -218,6 +218,12 @@ class Run:
         folder = self.path / "checkpoints"
         return sorted(p for p in folder.glob("[0-9]*") if (p / "manifest.json").exists()) if folder.is_dir() else []
 
+    def forget_checkpoints_after(self, step: int) -> None:
+        """Delete the states of later steps: runs that are trained together go on from a step that all of them have."""
+        for found in self.checkpoints():
+            if int(found.name) > step:
+                shutil.rmtree(found)
+
     def write_checkpoint(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Write one state and its manifest into a folder of its own, rename it into place, keep the last two."""
         target = self.path / "checkpoints" / f"{step:09d}"

@@ -88,6 +88,11 @@ def front(a: Tensor, dim: int | None) -> Tensor:
     return a.unsqueeze(0) if dim is None else a.movedim(dim, 0)
 
 
+def autocast(x: Tensor) -> bool:
+    """Whether torch is to choose the precision of products with ``x``: it does so in its own rule only."""
+    return torch.is_autocast_enabled(x.device.type)
+
+
 class Batched(TorchFunctionMode):
     """Within it, linear layers and cross-entropies of logits take the rules of this file."""
 
@@ -95,7 +100,7 @@ class Batched(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         options = {k: v for k, v in (kwargs or {}).items() if v is not None}
-        if func is F.linear and len(args) == 3 and args[2] is not None:
+        if func is F.linear and len(args) == 3 and args[2] is not None and not autocast(args[0]):
             return Linear.apply(*args)
         if func is _CROSS_ENTROPY and len(args) == 2 and options == {"reduction": "none"}:
             return CrossEntropy.apply(*args)
