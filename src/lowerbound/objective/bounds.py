@@ -36,7 +36,7 @@ class Bound(ABC):
     samples: int | None = None
 
     def prepare(self, terms: Terms) -> Terms:
-        """The ledger as this bound reads it."""
+        """The ledger as the objective is to read it; what is logged is the model's own."""
         return terms
 
     @abstractmethod

@@ -41,16 +41,11 @@ class Minimised:
 
     def __call__(self, batch: Batch) -> tuple[Tensor, Terms]:
         """The scalar to minimise and the ledger behind it."""
-        terms = self.terms(batch)
-        cost = self.bound.loss(terms, self.objective, batch.epoch)
+        terms = self.model(batch.x, y=batch.y, samples=self.samples, weights=self.bound.weighted)
+        cost = self.bound.loss(self.bound.prepare(terms), self.objective, batch.epoch)
         for regulariser in self.regularisers:
             cost = cost + regulariser(self.model, terms, batch)
         return cost, terms
-
-    def terms(self, batch: Batch) -> Terms:
-        """The ledger of a batch, as the bound reads it."""
-        found = self.model(batch.x, y=batch.y, samples=self.samples, weights=self.bound.weighted)
-        return self.bound.prepare(found)
 
 
 def neutral(objective: Objective) -> bool:
