@@ -110,6 +110,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         """lowerbound impute runs/people-1 gaps.csv --draws 20 --out filled.csv
         lowerbound impute runs/people-1 --check --draws 99""",
     ),
+    "match": (
+        "match.match",
+        "Read a run",
+        """lowerbound match runs/digits-1
+        lowerbound match runs/digits-1 --n 3000 --out codes.svg""",
+    ),
     "disentangle": (
         "disentangle.disentangle",
         "Read a run",

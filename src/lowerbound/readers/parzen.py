@@ -21,8 +21,9 @@ WIDTHS = tuple(float(s) for s in np.logspace(-2, 0.5, 26))
 SAMPLES = 10_000
 BLOCK = 500
 WARNINGS = (
-    "The Parzen figure is no log-likelihood of the model: it is that of a blur of its samples, a density over real "
-    "numbers even where the data are not, and far below any good model in more than a few dimensions.",
+    "The Parzen figure is no log-likelihood of the model. It is that of a blur of its samples: a density over real "
+    "numbers, so in another unit than the figure above it where the data are discrete, and in more than a few "
+    "dimensions below the model's own by nats that grow with the dimension.",
     "It does not even order models: the cluster centres of the training set beat draws from the true distribution "
     "(Theis et al. 2016, section 3.2; Wu et al. 2017). It is here so that old tables can be read, not to be compared.",
 )

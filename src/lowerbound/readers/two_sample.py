@@ -134,7 +134,10 @@ def kernel(pooled: np.ndarray) -> np.ndarray:
     between = pdist(pooled)
     m = float(np.median(between)) or float(between.max()) or 1.0
     squares = cdist(pooled, pooled, "sqeuclidean") / m**2
-    return np.sum([np.exp(-squares / (2 * w**2)) for w in WIDTHS], axis=0)
+    out = np.zeros_like(squares)
+    for w in WIDTHS:
+        out += np.exp(-squares / (2 * w**2))
+    return out
 
 
 def permutation_test(
@@ -201,7 +204,7 @@ def codes_match_prior(
 
     Args:
         split: of held-out examples; those of training may match where others do not.
-        n: examples at most; the rows are chosen by the seed.
+        n: examples at most; the rows are chosen by the seed, and memory grows with n^2 (n = 3000: 1 GiB).
         permutations: relabellings; the least p-value is 1 / (1 + permutations).
         seed: of the rows, the draws and the relabellings.
 
@@ -250,13 +253,21 @@ def drawing(a: np.ndarray, b: np.ndarray, found: TwoSample) -> str:
         return figures.svg(figure, "Codes beside the prior, by coordinate", words)
 
 
+def drawn(
+    trained: Trained, split: str = "test", *, n: int = MOST, permutations: int = PERMUTATIONS, seed: int = 0
+) -> tuple[TwoSample, str]:
+    """The test of :func:`codes_match_prior` and its picture, as inline SVG."""
+    a, b = both(trained, split, n, seed)
+    found = compare(a, b, trained, split, permutations, seed)
+    return found, drawing(a, b, found)
+
+
 def section(trained: Trained, split: str = "test", *, seed: int = 0) -> str:
     """The part of the report that says whether the codes match the prior; empty where nothing can be tested."""
     try:
-        a, b = both(trained, split, MOST, seed)
+        found, picture = drawn(trained, split, seed=seed)
     except InputError:
         return ""
-    found = compare(a, b, trained, split, PERMUTATIONS, seed)
     caption = (
         "Codes of held-out examples beside draws of the prior: the thin line holds 90 percent, the thick one half, "
         "the dot is the median."
@@ -272,8 +283,7 @@ def section(trained: Trained, split: str = "test", *, seed: int = 0) -> str:
     ]
     return (
         f"<h2>Do the codes match the prior?</h2><p>{html.escape(' '.join(found.words()))}</p>"
-        f'<figure class="">{drawing(a, b, found)}<figcaption>{html.escape(caption)}</figcaption></figure>'
-        + table(head, rows)
+        f'<figure class="">{picture}<figcaption>{html.escape(caption)}</figcaption></figure>' + table(head, rows)
     )
 
 
