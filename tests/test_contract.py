@@ -18,13 +18,13 @@ from lowerbound.model.likelihoods import LIKELIHOODS
 from lowerbound.model.networks import NETWORKS
 from lowerbound.model.posteriors import POSTERIORS
 from lowerbound.model.priors import PRIORS
-from lowerbound.objective import OBJECTIVES, SCHEDULES
+from lowerbound.objective import OBJECTIVES, REGULARISERS, SCHEDULES
 from lowerbound.registry import Registry
 
 from .model.examples import batch, summary
 
 REGISTRIES: dict[str, Registry[Any]] = {
-    r.kind: r for r in (NETWORKS, LIKELIHOODS, POSTERIORS, PRIORS, OBJECTIVES, SCHEDULES)
+    r.kind: r for r in (NETWORKS, LIKELIHOODS, POSTERIORS, PRIORS, OBJECTIVES, SCHEDULES, REGULARISERS)
 }
 MEMBERS = [(kind, name) for kind, registry in REGISTRIES.items() for name in registry]
 SECTIONS = ["Shapes", "Units and sign", "Neutral setting", "Source"]
