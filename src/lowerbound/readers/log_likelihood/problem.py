@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn.functional import softplus
 
 from lowerbound.errors import InputError
-from lowerbound.maths.units import at_least_float32
-from lowerbound.readers.log_likelihood import softplus
+from lowerbound.maths.units import at_least_float32, sum_parts
+from lowerbound.model.likelihoods.bernoulli import Bernoulli
+from lowerbound.readers.log_likelihood.softplus import log_bernoulli
 
 MIB = 2**20
 
@@ -42,8 +44,20 @@ class Problem:
     def log_likelihood(self, z: Tensor) -> Tensor:
         """log p(x|z): z (samples, batch, width) -> (samples, batch)."""
         out = self.model.outputs(z, self.c, self.target)
-        quick = None if out.requires_grad else softplus.log_bernoulli(self.model.likelihood, out, self.target)
+        quick = None if out.requires_grad else log_bernoulli(self.model.likelihood, out, self.target)
         return self.model.likelihood.log_prob(out, self.target) if quick is None else quick
+
+    def shared_log_joint(self, z: Tensor) -> Tensor:
+        """log p(x, z) of the same codes for every example, where nothing is given beside x: z (codes, width) -> (codes,
+        batch)."""
+        out = self.model.outputs(z.unsqueeze(1), self.c[:1], self.target[:1])
+        if type(self.model.likelihood) is Bernoulli:
+            l = out.flatten(1)
+            return (
+                l @ self.target.flatten(1).T - sum_parts(softplus(l), 1).unsqueeze(1) + self.log_prior(z).unsqueeze(1)
+            )
+        wide = out.expand(-1, len(self), *out.shape[2:])
+        return self.model.likelihood.log_prob(wide, self.target) + self.log_prior(z).unsqueeze(1)
 
     def log_prior(self, z: Tensor) -> Tensor:
         """log p(z): (samples, batch)."""

@@ -24,7 +24,7 @@ from lowerbound.readers.log_likelihood.problem import Examples, Problem, fitting
 
 GLOBAL = {1: 2001, 2: 181, 3: 45}
 """Points an axis of the grid over the prior, 7 deviations to each side."""
-START = {1: 33, 2: 25, 3: 21}
+START = {1: 33, 2: 17, 3: 15}
 """Points an axis of the first grid over the posterior."""
 MOST = 5_000_000
 REACH = 8.0
@@ -49,14 +49,22 @@ class Grid:
 
 
 class Frame:
-    """Where the posteriors of a few examples lie: mean (batch, d), root of the covariance (batch, d, d)."""
+    """Where the posteriors of a few examples lie: mean (batch, d), root of the covariance (batch, d, d).
 
-    def __init__(self, mean: Tensor, root: Tensor) -> None:
-        self.mean, self.root = mean, root
+    ``shared`` says that the frame is the same for all of them, so that each point is decoded once.
+    """
+
+    def __init__(self, mean: Tensor, root: Tensor, shared: bool = False) -> None:
+        self.mean, self.root, self.shared = mean, root, shared
 
     def place(self, u: Tensor) -> Tensor:
         """Points (points, d) of the cube as codes: (points, batch, d)."""
         return self.mean + torch.einsum("bij,pj->pbi", self.root, u)
+
+    def log_joint(self, problem: Problem, u: Tensor) -> Tensor:
+        """log p(x, z) at points (points, d) of the cube: (points, batch)."""
+        z = self.place(u).to(problem.like)
+        return problem.shared_log_joint(z[:, 0]) if self.shared else problem.log_joint(z)
 
     def log_volume(self) -> Tensor:
         """log |L|: (batch,)."""
@@ -72,7 +80,7 @@ def integrate(problem: Problem, frame: Frame, grid: Grid, most: int) -> tuple[Te
     step = max(1, most // n)
     for start in range(0, len(grid), step):
         u = grid.part(start, min(start + step, len(grid)))
-        log_f = problem.log_joint(frame.place(u).to(problem.like)).double().cpu()
+        log_f = frame.log_joint(problem, u).double().cpu()
         new = torch.maximum(top, log_f.amax(0))
         level = torch.where(new.isinf(), 0.0, new)
         w, scale = torch.exp(log_f - level), torch.exp(top - level)
@@ -99,11 +107,12 @@ def start(problem: Problem, seed: int) -> Frame:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         z = problem.p.sample((4096,)).double().cpu()
+    shared = z.dim() == 2 and not problem.model.condition.width
     if z.dim() == 2:
         z = z.unsqueeze(1).expand(-1, n, d)
     mean = total(list(z)) / len(z)
     spread = (z - mean).abs().amax(0) / 4
-    return Frame(mean, torch.diag_embed(spread))
+    return Frame(mean, torch.diag_embed(spread), shared)
 
 
 def quadrature(
@@ -135,7 +144,7 @@ def refined(problem: Problem, most: int, tolerance: float, seed: int) -> tuple[T
     d = problem.model.width
     frame = start(problem, seed)
     _, frame, _ = integrate(problem, frame, Grid(GLOBAL[d], d, 7.0), most)
-    value, frame = settled(problem, frame, Grid(START[d], d), most)
+    value, frame = settled(problem, frame, Grid(START[d], d), most, tolerance)
     error, n = torch.full_like(value, math.inf), START[d]
     while bool((error > tolerance).any()) and (2 * n - 1) ** d * len(problem) <= MOST * 16 and (2 * n - 1) ** d <= MOST:
         n = 2 * n - 1
@@ -144,7 +153,7 @@ def refined(problem: Problem, most: int, tolerance: float, seed: int) -> tuple[T
     return value, error
 
 
-def settled(problem: Problem, frame: Frame, grid: Grid, most: int) -> tuple[Tensor, Frame]:
+def settled(problem: Problem, frame: Frame, grid: Grid, most: int, tolerance: float) -> tuple[Tensor, Frame]:
     """The grid moved until it lies on the posterior: until its frame no longer changes the sum."""
     value, after, edge = integrate(problem, frame, grid, most)
     for _ in range(ROUNDS):
@@ -152,6 +161,6 @@ def settled(problem: Problem, frame: Frame, grid: Grid, most: int) -> tuple[Tens
         frame = Frame(after.mean, after.root * wide)
         former = value
         value, after, edge = integrate(problem, frame, grid, most)
-        if bool(((value - former).abs() < 1e-6).all()) and bool((edge < 1e-10).all()):
+        if bool(((value - former).abs() < tolerance).all()) and bool((edge < 1e-10).all()):
             break
     return value, frame

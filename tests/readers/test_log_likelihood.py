@@ -1,0 +1,232 @@
+"""log p(x) by every method against models whose log p(x) is known."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import scipy.stats
+import torch
+
+from lowerbound.data.dataset import Data, Split
+from lowerbound.errors import InputError
+from lowerbound.readers.log_likelihood import bracket, log_likelihood
+
+from .known import binary, finished, linear, truth
+
+
+@pytest.fixture(scope="module")
+def solved():
+    return linear()
+
+
+@pytest.fixture(scope="module")
+def shifted():
+    return linear(latent=2, off=0.1, n=40)
+
+
+@pytest.fixture(scope="module")
+def known():
+    return binary(fit=300, n=30)
+
+
+@pytest.fixture(scope="module")
+def exact(known):
+    return log_likelihood(known, method="quadrature", tolerance=1e-6).log_p
+
+
+def test_the_exact_value_is_that_of_the_multivariate_normal(solved):
+    found = log_likelihood(solved, method="exact")
+    W, b, variance = (a.detach().numpy() for a in solved.model.loading())
+    covariance = W @ W.T + variance * torch.eye(len(b)).numpy()
+    direct = scipy.stats.multivariate_normal(b, covariance).logpdf(solved.data.splits["test"].x.numpy())
+    assert found.log_p.numpy() == pytest.approx(direct, abs=1e-9)
+    assert found.what == "exact, linear model"
+
+
+@pytest.mark.parametrize("samples", [1, 7, 300, 10_000])
+def test_under_the_exact_posterior_every_weight_is_p(solved, samples):
+    """The weights do not vary, so that any slip in their number, their mean or their noise shows at once."""
+    found = log_likelihood(solved, samples=samples, examples=5)
+    assert found.log_p.tolist() == pytest.approx(truth(solved)[:5].tolist(), abs=1e-9)
+    assert found.weights.tolist() == [samples] * 5
+    assert found.effective.tolist() == pytest.approx([samples] * 5, rel=1e-9)
+
+
+def test_every_example_of_the_split_is_estimated(solved):
+    """300 weights an example fill a tile with 27 examples, and 60 examples are no multiple of that."""
+    found = log_likelihood(solved, samples=300)
+    assert found.rows.tolist() == list(range(len(solved.data.splits["test"].x)))
+    assert found.log_p.tolist() == pytest.approx(truth(solved).tolist(), abs=1e-9)
+
+
+def test_it_is_the_split_that_was_asked_for(solved):
+    for split in ("train", "valid", "test"):
+        found = log_likelihood(solved, split, samples=3)
+        assert found.log_p.tolist() == pytest.approx(truth(solved, split).tolist(), abs=1e-9)
+        assert found.split == split
+
+
+def test_the_figure_is_the_mean_over_examples(solved):
+    found = log_likelihood(solved, samples=2)
+    exact = truth(solved)
+    assert found.estimate.value == pytest.approx((exact.sum() / len(exact)).item(), abs=1e-9)
+    assert found.estimate.stderr == pytest.approx(exact.std().item() / math.sqrt(len(exact)), abs=1e-9)
+    assert found.estimate.n == len(exact)
+    low, high = found.interval
+    assert high - low == pytest.approx(2 * 1.959964 * found.estimate.stderr)
+
+
+def test_the_negative_log_likelihood_is_negative_log_p(known, exact):
+    """Of 0 and 1 every log probability is below 0, so that a flipped sign cannot hide."""
+    found = log_likelihood(known, samples=200)
+    assert found.estimate.value < 0 < found.nll.value
+    assert found.nll.value == -found.estimate.value
+    assert found.json()["nll"]["value"] == found.nll.value
+    assert found.json()["bits_per_dimension"]["value"] == pytest.approx(found.nll.value / 30 / math.log(2))
+
+
+METHODS = {
+    "importance": ({"samples": 20_000}, 0.02),
+    "annealed": ({"samples": 64, "temperatures": 100}, 0.05),
+    "appendix-d": ({"samples": 1000}, 0.05),
+    "quadrature": ({}, 1e-5),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_off_the_optimum_every_method_finds_the_linear_truth(shifted, method):
+    """q is shifted and too wide; the tolerance is on the mean of 12 examples, over 4 deviations of it."""
+    settings, tolerance = METHODS[method]
+    found = log_likelihood(shifted, method=method, **settings)
+    assert found.estimate.value == pytest.approx((truth(shifted).sum() / len(found.rows)).item(), abs=tolerance)
+
+
+@pytest.mark.parametrize("latent", [1, 2, 3])
+def test_quadrature_is_exact_for_every_example(latent):
+    trained = linear(latent, n=20)
+    found = log_likelihood(trained, method="quadrature", tolerance=1e-8)
+    assert found.log_p.tolist() == pytest.approx(truth(trained).tolist(), abs=1e-7)
+    assert found.settings["grids_differ_at_most"] < 1e-8
+
+
+def test_quadrature_finds_a_posterior_with_two_modes():
+    """x = z^2 + noise has modes at +-sqrt(x); the truth is a fine sum over a line that holds all of p(z)."""
+    trained = binary(latent=1, parts=12, n=4, gain=0.0)
+
+    class Square(torch.nn.Module):
+        def forward(self, z):
+            return (8 * (z.square() - 2)).expand(-1, 12).unsqueeze(1)
+
+    trained.model.decoder = Square()
+    trained.data.splits["test"].x[:] = torch.tensor([1.0, 0.0]).repeat(6)
+    z = torch.linspace(-9, 9, 20_001, dtype=torch.float64)
+    logit = 8 * (z**2 - 2)
+    log_f = 6 * (logit - 2 * torch.nn.functional.softplus(logit)) - z**2 / 2 - math.log(2 * math.pi) / 2
+    expected = torch.logsumexp(log_f, 0) + math.log(float(z[1] - z[0]))
+    found = log_likelihood(trained, method="quadrature", tolerance=1e-8)
+    assert found.log_p.tolist() == pytest.approx([expected.item()] * 4, abs=1e-6)
+
+
+def test_importance_sampling_comes_from_below_and_rises(known, exact):
+    """Averages over 30 examples and 20 seeds; each rise is over 4 of its standard errors."""
+    gaps = [
+        torch.stack([log_likelihood(known, samples=k, seed=s).log_p - exact for s in range(20)]) for k in (1, 5, 50)
+    ]
+    averages = [g.sum().item() / g.numel() for g in gaps]
+    assert averages == sorted(averages) and averages[-1] < 0.01
+    for a, b in itertools.pairwise(gaps):
+        rise = (b - a).flatten()
+        assert rise.sum() / len(rise) > 4 * rise.std() / math.sqrt(len(rise))
+
+
+@pytest.mark.parametrize("fit", ["full", "diagonal", "kernel"])
+def test_appendix_d_is_within_a_tenth_of_a_nat(known, exact, fit):
+    found = log_likelihood(known, method="appendix-d", fit=fit, samples=1000, examples=10)
+    assert found.log_p.tolist() == pytest.approx(exact[:10].tolist(), abs=0.1)
+
+
+@pytest.mark.parametrize("start", ["prior", "posterior"])
+def test_annealing_is_within_a_tenth_of_a_nat(known, exact, start):
+    found = log_likelihood(known, method="annealed", samples=64, temperatures=150, start=start, examples=10)
+    assert found.log_p.tolist() == pytest.approx(exact[:10].tolist(), abs=0.1)
+    assert found.what.startswith("lower bound in expectation, AIS")
+
+
+def test_the_bracket_covers_the_truth(known):
+    """Of 20 examples drawn from the model; on average the two sides lie about the truth within their own error."""
+    found = bracket(known, 20, samples=16, temperatures=60)
+    from lowerbound.readers.log_likelihood.annealed import simulated
+
+    x, _ = simulated(known.model, torch.arange(20), 0)
+    drawn = finished(known.model, Data("drawn", "binary", (30,), {"test": Split(x.float())}, known.data.record))
+    exact = log_likelihood(drawn, method="quadrature").log_p
+    below, above = exact - found.lower.log_p, found.upper.log_p - exact
+    for side in (below, above):
+        assert side.sum() / 20 > -4 * side.std() / math.sqrt(20)
+        assert abs(side.sum() / 20) < 0.1
+    assert abs(found.gap.value) < 0.1
+    assert found.upper.what.startswith("upper bound in expectation, reverse AIS")
+
+
+def test_few_temperatures_leave_a_wide_bracket(known):
+    """With one step annealing is plain importance sampling from the prior, and both sides are far from the truth."""
+    wide = bracket(known, 20, samples=4, temperatures=1, start="prior")
+    narrow = bracket(known, 20, samples=4, temperatures=40, start="prior")
+    assert wide.gap.value > 5 * max(narrow.gap.value, 0.1)
+
+
+def states(parts: int = 10):
+    """Every state of ``parts`` binary variables under a small model."""
+    trained = binary(latent=2, parts=parts, n=1, fit=300, gain=1.5)
+    every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=parts)))
+    data = Data("states", "binary", (parts,), {"test": Split(every)}, trained.data.record)
+    return finished(trained.model, data)
+
+
+def test_the_probabilities_of_all_states_sum_to_1():
+    """1,024 states, each estimate unbiased for p(x): a false alarm at 5 deviations, 6e-7."""
+    trained = states()
+    found = log_likelihood(trained, samples=200)
+    p = found.log_p.exp()
+    error = (p.square() * (1 / found.effective - 1 / 200).clamp(min=0)).sum().sqrt()
+    assert abs(p.sum() - 1) < 5 * error < 0.05
+    by_grid = log_likelihood(trained, method="quadrature", tolerance=1e-5)
+    assert by_grid.log_p.exp().sum().item() == pytest.approx(1, abs=1e-5)
+
+
+REFUSED = {
+    "unknown method": ({"method": "import"}, "did you mean importance"),
+    "unknown split": ({"split": "exam"}, "it has: train, test"),
+    "no samples": ({"samples": 0}, "from 1 to"),
+    "no such row": ({"examples": [0, 99]}, "rows go from 0 to 29"),
+    "no examples": ({"examples": 0}, "at least 1"),
+    "unknown precision": ({"precision": "float8"}, "known: bfloat16, float32, float64"),
+    "half precision for a chain": ({"method": "annealed", "precision": "bfloat16"}, "known: float32, float64"),
+    "unknown fit": ({"method": "appendix-d", "fit": "round"}, "known: diagonal, full, kernel"),
+    "not linear": ({"method": "exact"}, "is not linear"),
+    "too little memory": ({"memory": 1e-4}, "give at least 1 MiB"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_done_is_refused(known, case):
+    settings, words = REFUSED[case]
+    with pytest.raises(InputError, match=words):
+        log_likelihood(known, **settings)
+
+
+def test_quadrature_in_many_dimensions_is_refused():
+    with pytest.raises(InputError, match="1 to 3 real latent dimensions, this model has 4"):
+        log_likelihood(binary(latent=4, n=2), method="quadrature")
+
+
+def test_a_model_without_a_density_can_be_annealed_from_its_prior():
+    trained = binary(posterior={"name": "deterministic"}, n=4)
+    with pytest.raises(InputError, match="use method annealed"):
+        log_likelihood(trained)
+    exact = log_likelihood(trained, method="quadrature").log_p
+    found = log_likelihood(trained, method="annealed", samples=64, temperatures=100)
+    assert found.settings["start"] == "prior"
+    assert found.log_p.tolist() == pytest.approx(exact.tolist(), abs=0.3)
