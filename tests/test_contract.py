@@ -14,18 +14,19 @@ from torch import Tensor, nn
 
 from lowerbound.errors import InputError
 from lowerbound.maths.divergence import Rate
+from lowerbound.model.conditions import CONDITIONS
+from lowerbound.model.corruptions import CORRUPTIONS
 from lowerbound.model.likelihoods import LIKELIHOODS
 from lowerbound.model.networks import NETWORKS
 from lowerbound.model.posteriors import POSTERIORS
-from lowerbound.model.priors import PRIORS
-from lowerbound.objective import OBJECTIVES, REGULARISERS, SCHEDULES
+from lowerbound.model.priors import PRIORS, Prior
+from lowerbound.objective import BOUNDS, GAMES, OBJECTIVES, REGULARISERS, SCHEDULES
 from lowerbound.registry import Registry
 
 from .model.examples import batch, summary
 
-REGISTRIES: dict[str, Registry[Any]] = {
-    r.kind: r for r in (NETWORKS, LIKELIHOODS, POSTERIORS, PRIORS, OBJECTIVES, SCHEDULES, REGULARISERS)
-}
+MODEL = (NETWORKS, LIKELIHOODS, POSTERIORS, PRIORS, CONDITIONS, CORRUPTIONS)
+REGISTRIES: dict[str, Registry[Any]] = {r.kind: r for r in (*MODEL, BOUNDS, OBJECTIVES, SCHEDULES, REGULARISERS, GAMES)}
 MEMBERS = [(kind, name) for kind, registry in REGISTRIES.items() for name in registry]
 SECTIONS = ["Shapes", "Units and sign", "Neutral setting", "Source"]
 PICTURES = [(1, 8, 8), (3, 7, 5), (2, 1, 9)]
@@ -141,45 +142,113 @@ def test_a_network_keeps_its_shapes(name, options, shape):
 
 # --- posteriors and priors ------------------------------------------------------------------------------------------
 
+CODING = [c for c in cases(POSTERIORS) if c.values[0] != "none"]
+"""Posteriors that have an encoder."""
+DENSE = [c for c in CODING if POSTERIORS[c.values[0]].density]
+FREE = [c for c in cases(PRIORS) if not PRIORS[c.values[0]].conditional and c.values[0] != "vampprior"]
+"""Priors that stand alone; the others are tried inside a model, in test_product and tests/model."""
+
 
 @pytest.mark.parametrize("latent", [1, 3])
-@pytest.mark.parametrize(("name", "options"), cases(POSTERIORS))
-def test_a_posterior_returns_a_distribution_over_the_latent(name, options, latent):
+@pytest.mark.parametrize(("name", "options"), CODING)
+def test_a_posterior_returns_a_distribution_over_the_code(name, options, latent):
     posterior = POSTERIORS.build(name, 7, latent, **options)
-    features, noise = torch.randn(16, 7), torch.randn(5, 16, latent)
+    features, noise = torch.randn(16, 7), torch.randn(5, 16, posterior.noise_width)
     q = posterior(features)
     z = q.transform(noise)
-    assert z.shape == (5, 16, latent) and q.mean.shape == (16, latent)
-    log_prob = q.log_prob(z)
-    assert log_prob.shape == (5, 16) and torch.isfinite(log_prob).all()
-    every_parameter_moves(posterior, z.square().sum() + q.mean.exp().sum())
-    survives(posterior, POSTERIORS.build(name, 7, latent, **options), lambda p: p(features).transform(noise))
+    assert z.shape == (5, 16, posterior.width) and q.mean.shape == (16, posterior.width)
+    assert posterior.represent(z).shape == (5, 16, posterior.represented)
+    moved = (posterior.represent(z).square() * torch.randn(posterior.represented)).sum() + q.mean.exp().sum()
+    if posterior.density:
+        log_prob = q.log_prob(z)
+        assert log_prob.shape == (5, 16) and torch.isfinite(log_prob).all()
+        moved = moved + log_prob.sum()
+    else:
+        with pytest.raises(InputError, match="no density"):
+            q.log_prob(z)
+    every_parameter_moves(posterior, moved)
+    fresh = POSTERIORS.build(name, 7, latent, **options)
+    survives(posterior, fresh, lambda p: p(features).transform(noise))
     assert posterior(features.bfloat16().float()).mean.dtype == torch.float32
 
 
-@pytest.mark.parametrize(("name", "options"), cases(POSTERIORS))
+@pytest.mark.parametrize(("name", "options"), DENSE)
 def test_the_transform_of_normal_noise_is_a_draw(name, options):
-    """20,000 draws of 2 dimensions: the average log density is minus the entropy; |z| < 5, a false alarm of 6e-7."""
-    q = POSTERIORS.build(name, 7, 2, **options)(torch.randn(1, 7))
-    log_prob = q.log_prob(q.transform(torch.randn(20000, 1, 2)))
-    assert abs(log_prob.mean() + q.entropy()) / (log_prob.std() / 20000**0.5) < 5
+    """20,000 draws of 2 dimensions: E[p/q] = 1 for p a little narrower than q; |z| < 5, a false alarm of 6e-7.
+
+    For one-hot codes the sum of q over all codes is taken instead: the frequencies are the probabilities.
+    """
+    torch.manual_seed(0)
+    posterior = POSTERIORS.build(name, 7, 2, **options).eval()
+    q = posterior(torch.randn(1, 7))
+    z = q.transform(torch.randn(20000, 1, posterior.noise_width))
+    if posterior.support == "one-hot":
+        spread = (q.mean * (1 - q.mean) / 20000).sqrt()
+        assert ((z.mean(0) - q.mean).abs() / spread).max() < 5
+        return
+    p = torch.distributions.MultivariateNormal(z.mean((0, 1)), 0.5 * torch.cov(z[:, 0].T))
+    ratio = (p.log_prob(z) - q.log_prob(z)).exp()
+    assert abs(ratio.mean() - 1) / (ratio.std() / 20000**0.5) < 5
 
 
-@pytest.mark.parametrize(("prior", "chosen"), cases(PRIORS))
-@pytest.mark.parametrize(("posterior", "options"), cases(POSTERIORS))
+@pytest.mark.parametrize(("prior", "chosen"), FREE)
+@pytest.mark.parametrize(("posterior", "options"), DENSE)
 def test_a_rate_is_in_nats_per_dimension_and_agrees_with_sampling(prior, chosen, posterior, options):
     """20,000 draws: |z| < 5, a false alarm of 6e-7 an example."""
-    p = PRIORS.build(prior, 3, **chosen)
-    q = POSTERIORS.build(posterior, 7, 3, **options)(torch.randn(4, 7))
-    z = q.transform(torch.randn(20000, 4, 3))
+    head, p = POSTERIORS.build(posterior, 7, 2, **options), PRIORS.build(prior, 2, **chosen)
+    if head.support != p.support or head.width != p.width:
+        return
+    q = head(torch.randn(4, 7))
+    z = q.transform(torch.randn(20000, 4, head.noise_width)).detach()
     rate = p.rate(q, z)
     assert isinstance(rate, Rate)
-    width = 3 if p.factorised and POSTERIORS[posterior].factorised else 1
-    assert rate.value.shape == (4, width)
-    ratio = q.log_prob(z) - p().log_prob(z)
-    assert ((ratio.mean(0) - rate.total()).abs() / (ratio.std(0) / 20000**0.5)).max() < 5
-    assert p().log_prob(z).shape == (20000, 4)
-    assert p().sample((5,)).shape == (5, 3)
+    assert rate.value.shape == (4, 2 if p.factorised and head.factorised else 1)
+    ratio = (q.log_prob(z) - p().log_prob(z)).detach()
+    assert ((ratio.mean(0) - rate.total().detach()).abs() / (ratio.std(0) / 20000**0.5)).max() < 5
+
+
+@pytest.mark.parametrize(("prior", "chosen"), FREE)
+def test_a_prior_is_a_density_over_codes(prior, chosen):
+    p = PRIORS.build(prior, 2, **chosen)
+    z = p().sample((5,))
+    assert z.shape == (5, p.width) and p().log_prob(z).shape == (5,) and torch.isfinite(p().log_prob(z)).all()
+    assert p.parts[0].start == 0 and p.parts[-1].stop == p.width
+    if p.support == "real":
+        proposal = torch.distributions.Normal(torch.zeros(2), 6.0)
+        drawn = proposal.sample((200000,))
+        ratio = (p().log_prob(drawn) - proposal.log_prob(drawn).sum(-1)).exp().detach()
+        assert abs(ratio.mean() - 1) / (ratio.std() / 200000**0.5) < 5, "it integrates to 1"
+    every_parameter_moves(p, p().log_prob(p().sample((300,))).square().sum()) if list(p.parameters()) else None
+    survives(p, PRIORS.build(prior, 2, **chosen), lambda m: m().log_prob(z))
+
+
+@pytest.mark.parametrize("prior", [n for n in PRIORS if PRIORS[n].sample_of is not Prior.sample_of])
+def test_a_label_has_a_region_of_its_own(prior):
+    """Draws of one label are likelier to be told by the nearest mean than chance; -1 is anywhere."""
+    p = PRIORS.build(prior, 2)
+    labels = torch.arange(10).repeat_interleave(50)
+    z = p.sample_of(labels)
+    assert z.shape == (500, p.width)
+    centres = torch.stack([z[labels == k].mean(0) for k in range(10)])
+    assert (torch.cdist(z, centres).argmin(1) == labels).double().mean() > 0.3
+    assert p.sample_of(torch.full((7,), -1)).shape == (7, p.width)
+
+
+# --- corruptions and games ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "options"), cases(CORRUPTIONS))
+def test_a_corruption_touches_training_alone(name, options):
+    corruption, x = CORRUPTIONS.build(name, **options), torch.rand(4, 3)
+    assert torch.equal(corruption.eval()(x), x)
+    assert corruption.train()(x).shape == x.shape
+
+
+@pytest.mark.parametrize(("name", "options"), cases(GAMES))
+def test_a_game_says_what_it_plays(name, options):
+    game = GAMES.build(name, 6, 2, **options)
+    assert isinstance(game.words(), str) and (game.words() or name == "alone")
+    assert isinstance(game.encodes, bool) and isinstance(game.minimises, bool)
 
 
 # --- likelihoods ----------------------------------------------------------------------------------------------------

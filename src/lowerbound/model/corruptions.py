@@ -20,6 +20,9 @@ class Corruption(nn.Module, ABC):
 
     name: ClassVar[str]
 
+    def __init__(self) -> None:
+        super().__init__()
+
     @abstractmethod
     def corrupt(self, features: Tensor) -> Tensor:
         """What the encoder is given instead of ``features`` (batch, ...)."""
