@@ -48,7 +48,7 @@ def binary(
     torch.manual_seed(seed)
     start = data_floor.from_array((np.random.default_rng(seed).random((10, parts)) < 0.5).astype(np.float32))
     network = {"name": "mlp", "hidden": [20], "activation": "tanh"}
-    model = assemble(summary(start), latent=latent, encoder=network, **settings).double().eval()
+    model = assemble(summary(start), latent=latent, **{"encoder": network} | settings).double().eval()
     with torch.no_grad():
         for p in model.decoder.parameters():
             p.mul_(gain)

@@ -23,6 +23,9 @@ ACCEPTANCE = 0.65
 GAIN = 0.05
 """How much the log step size moves for an acceptance that is off by 1."""
 LEAPFROG = 10
+GRID = 20
+"""Codes are kept to 2^-20 of the size of the posterior: a chain forgets the rounding of matrix products, which depends on
+the batch, before it can grow."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +91,20 @@ class Mover:
         e = (step.unsqueeze(-1) * self.scale).to(state.z)
         new, p = state, p0 + 0.5 * e * state.pull(beta)
         for i in range(self.leapfrog):
-            new = State.at(new.z + e * p, self.density)
-            p = p + (0.5 if i == self.leapfrog - 1 else 1.0) * e * new.pull(beta)
+            last = i == self.leapfrog - 1
+            z = new.z + e * p
+            new = State.at(self.snapped(z) if last else z, self.density)
+            p = p + (0.5 if last else 1.0) * e * new.pull(beta)
         kinetic = 0.5 * (p.square() - p0.square()).sum(-1)
         log_ratio = new.log_f(beta) - state.log_f(beta) - kinetic
         accepted = u.log() < log_ratio.nan_to_num(-torch.inf)
         chance = log_ratio.nan_to_num(-torch.inf).clamp(max=0).exp()
         return new.where(accepted, state), chance.mean(0)  # not nats: a share of proposals
+
+    def snapped(self, z: Tensor) -> Tensor:
+        """The nearest codes on the grid."""
+        grid = torch.exp2(torch.floor(torch.log2(self.scale)) - GRID).to(z)
+        return torch.round(z / grid) * grid
 
     @staticmethod
     def tuned(step: Tensor, acceptance: Tensor, gain: float = GAIN) -> Tensor:

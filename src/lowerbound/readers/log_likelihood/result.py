@@ -127,7 +127,7 @@ class LogLikelihood:
 
 def middle(a: Tensor) -> float:
     """The median of the numbers that are numbers."""
-    return torch.nanmedian(a).item()
+    return torch.nanmedian(a).item()  # not nats: a number of samples, or a shape
 
 
 @dataclass(frozen=True)

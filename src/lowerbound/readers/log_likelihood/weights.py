@@ -49,7 +49,7 @@ class Weights:
 
     def add(self, log_weight: Tensor) -> None:
         """Take in some samples of every row: (rows, samples)."""
-        for part in log_weight.split(PANEL, 1):
+        for part in log_weight.split(self.panel.shape[1], 1):
             if self.filled + part.shape[1] > self.panel.shape[1]:
                 self.fold()
             self.panel[:, self.filled : self.filled + part.shape[1]] = part

@@ -1,0 +1,69 @@
+"""``evaluate`` on the command line: the bound by default, log p(x) by the method that is asked for."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from lowerbound.doors.cli import main
+
+
+def out(capsys, *words: object) -> str:
+    assert main(["evaluate", *map(str, words)]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_bound_is_what_it_was(run, capsys, tmp_path):
+    text = out(capsys, run)
+    assert text.startswith("bound ") and "rate per latent dimension, nats:" in text
+    found = json.loads(out(capsys, run, "--json", "--arrays", tmp_path / "a.npz"))
+    assert found["samples"] == 1 and found["elbo"]["unit"] == "nats"
+    arrays = np.load(tmp_path / "a.npz")
+    assert arrays["elbo"].mean() == pytest.approx(found["elbo"]["value"], abs=1e-9)
+
+
+METHODS = {
+    "importance": (["--samples", 20], "lower bound in expectation, IS-20"),
+    "annealed": (["--samples", 2, "--temperatures", 3], "AIS, 2 chains over 3 temperatures"),
+    "appendix-d": (["--samples", 50, "--fit", "diagonal"], "estimate, appendix D, 50 posterior draws"),
+    "quadrature": ([], "exact by quadrature, grids agree to"),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_says_what_its_figure_is(run, capsys, method, tmp_path, monkeypatch):
+    monkeypatch.setattr("lowerbound.readers.log_likelihood.appendix_d.BURN_IN", 3)
+    flags, what = METHODS[method]
+    told = ["--method", method, *flags, "--examples", 4, "--memory", 64]
+    text = out(capsys, run, *told)
+    assert text.startswith("log p(x) ") and what in text and "95 % interval" in text
+    found = json.loads(out(capsys, run, *told, "--json", "--arrays", tmp_path / "a.npz"))
+    assert what in found["log_p"]["what"] and found["examples"] == 4 and found["method"] == method
+    arrays = np.load(tmp_path / "a.npz")
+    assert arrays["log_p"].mean() == pytest.approx(found["log_p"]["value"], abs=1e-9)
+    assert arrays["rows"].tolist() == [0, 1, 2, 3]
+
+
+def test_both_sides_of_data_drawn_from_the_model(run, capsys):
+    text = out(capsys, run, "--method", "annealed", "--reverse", "--examples", 3, "--temperatures", 2)
+    assert [line.split()[0] for line in text.splitlines()[:4]] == ["lower", "upper", "gap", "examples"]
+
+
+REFUSED = {
+    "unknown method": (["--method", "magic"], "--method: unknown method 'magic'"),
+    "a flag of another method": (["--method", "importance", "--fit", "full"], "--fit: not for method importance"),
+    "a flag without a method": (["--precision", "bfloat16"], "--precision: not for method bound"),
+    "both sides of importance": (["--method", "importance", "--reverse"], "--reverse: not for method importance"),
+    "arrays that are no npz": (["--arrays", "a.csv"], "ends in .npz"),
+    "exact of a model that is not linear": (["--method", "exact"], "is not linear"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_makes_no_sense_is_refused_in_one_line(run, capsys, case):
+    flags, words = REFUSED[case]
+    assert main(["evaluate", str(run), *flags]) == 2
+    said = capsys.readouterr().err.strip()
+    assert words in said and "\n" not in said
