@@ -97,8 +97,10 @@ def test_a_full_posterior_and_a_table(wide, table):
     for trained in (wide, table):
         found = surgery(trained, "test")
         parts = found.parts
-        assert parts.information.value + parts.marginal.value == pytest.approx(parts.rate.value, abs=1e-6)
-        assert parts.correlation is not None and found.lines()
+        assert parts.information.value + parts.marginal.value == pytest.approx(parts.rate.value, abs=1e-9)
+        whole = parts.information.value + parts.correlation.value + parts.dimension_wise.value
+        assert whole == pytest.approx(parts.rate.value, abs=1e-9)
+        assert found.lines()
 
 
 def test_a_model_without_a_bound_is_refused(run, monkeypatch):

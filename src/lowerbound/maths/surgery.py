@@ -186,10 +186,15 @@ def surgery(q: Distribution, p: Distribution, z: Tensor, rates: Rate | None = No
         return assembled(rates.total().double(), None, within(q, alone), found, sampled)
     mean, log_variance, z = p.mean.double(), p.log_variance.double(), z.double()
     own = kl_normal(alone.mean, alone.log_variance, mean, log_variance)
-    rate = sum_latent(own) if type(q) is DiagonalNormal else rates.total().double()
+    rate = sum_latent(own) if isinstance(q, DiagonalNormal) else jointly(q, mean, log_variance)
     log_p = log_normal(z, mean, log_variance)
     columns = [torch.cat([total[:, None], each], -1) for total, each in ((rate, own), (sum_latent(log_p), log_p))]
     return assembled(rate, own, rate - sum_latent(own), quiet(found, *columns), sampled)
+
+
+def jointly(q: Any, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL of each full Normal, (n,), in float64, so that the parts sum to it."""
+    return kl(FullNormal(q.mean.double(), q.scale_tril.double()), DiagonalNormal(mean, log_variance)).total()
 
 
 def within(q: Distribution, alone: DiagonalNormal | None) -> Tensor | None:
@@ -201,37 +206,39 @@ def assembled(rate: Tensor, own: Tensor | None, inside: Tensor | None, found: Mi
     """The parts from what was measured of each example: ``rate`` (n,), ``own`` (n, latent), ``inside`` (n,)."""
     n = len(rate)
     total = Estimate(max(mean_examples(rate).item(), 0.0), Estimate.of(rate).stderr, "nats", n)
-    estimate = mean_examples(found.information)
-    above = mean_examples(found.above)
-    influence, spread = found.influence, rate - mean_examples(rate)
-    top = min(math.log(n), total.value)
+    estimate, above = mean_examples(found.information), mean_examples(found.above)
+    top, influence = min(math.log(n), total.value), found.influence
     if inside is None:
-        value = clamp(estimate[0].item(), 0.0, top)
-        high = clamp(above[0].item(), value, total.value)
-        parts = [part(value, influence[:, 0], value, high), rest(total.value, value, high, spread - influence[:, 0])]
-        return Parts(total, *parts, None, None, None, None, found.others[:, 0], sampled)
-    extra = max(mean_examples(inside).item(), 0.0)
-    limit = mean_examples(own) if own is not None else torch.full_like(estimate[1:], total.value)
-    alone = estimate[1:].clamp(min=0).minimum(limit.clamp(max=math.log(n)))
-    reach = above[1:].maximum(alone).minimum(limit)
-    least = min(alone.max().item(), top)
-    value = clamp(estimate[0].item(), least, max(least, min(top, alone.sum().item() + extra)))
-    high = clamp(above[0].item(), value, max(value, min(total.value, reach.sum().item() + extra)))
-    tied = sum_latent(influence[:, 1:]) - influence[:, 0] + inside - mean_examples(inside)
-    correlation = max(alone.sum().item() + extra - value, 0.0)
-    lowest = clamp(alone.sum().item() + extra - high, 0.0, correlation)
-    highest = max(reach.sum().item() + extra - value, correlation)
-    return Parts(
-        total,
-        part(value, influence[:, 0], value, high),
-        rest(total.value, value, high, spread - influence[:, 0]),
-        part(correlation, tied, lowest, highest),
-        None if own is None else dimension_wise(own, limit, alone, reach, influence[:, 1:]),
-        None if own is None else limit,
-        alone,
-        found.others[:, 0],
-        sampled,
-    )
+        least, most, reach = 0.0, top, total.value
+        alone = beyond = own_rate = None
+    else:
+        own_rate = None if own is None else mean_examples(own)
+        limit = torch.full_like(estimate[1:], total.value) if own_rate is None else own_rate
+        alone = estimate[1:].clamp(min=0).minimum(limit.clamp(max=math.log(n)))
+        beyond = above[1:].maximum(alone).minimum(limit)
+        extra = max(mean_examples(inside).item(), 0.0)
+        least = min(alone.max().item(), top)
+        most, reach = (min(cap, each.sum().item() + extra) for cap, each in ((top, alone), (total.value, beyond)))
+    value = clamp(estimate[0].item(), least, max(least, most))
+    high = clamp(above[0].item(), value, max(value, reach))
+    information = part(value, influence[:, 0], value, high)
+    left = total.value - value
+    marginal = part(left, rate - influence[:, 0], total.value - high, left)
+    correlation = wise = None
+    if inside is not None and alone is not None and beyond is not None:
+        spread = sum_latent(influence[:, 1:]) - influence[:, 0] + inside
+        correlation = tied(information, alone.sum().item() + extra, beyond.sum().item() + extra, spread)
+        if own is not None and own_rate is not None:
+            wise = dimension_wise(own, own_rate, alone, beyond, influence[:, 1:])
+    return Parts(total, information, marginal, correlation, wise, own_rate, alone, found.others[:, 0], sampled)
+
+
+def tied(information: Part, low: float, high: float, influence: Tensor) -> Part:
+    """The total correlation: what the dimensions say one by one, at least ``low`` and at most ``high`` nats in all,
+    less what they say together."""
+    value = max(low - information.value, 0.0)
+    ends = clamp(low - information.high, 0.0, value), max(high - information.value, value)
+    return part(value, influence, *ends)
 
 
 def part(value: float, influence: Tensor, low: float, high: float) -> Part:
@@ -239,14 +246,9 @@ def part(value: float, influence: Tensor, low: float, high: float) -> Part:
     return Part(value, Estimate.of(influence).stderr, low, high)
 
 
-def rest(rate: float, information: float, high: float, influence: Tensor) -> Part:
-    """KL(q(z) || p(z)): what the information leaves of the rate."""
-    return part(rate - information, influence, rate - high, rate - information)
-
-
 def dimension_wise(own: Tensor, rate_of: Tensor, alone: Tensor, reach: Tensor, influence: Tensor) -> Part:
     """sum_j KL(q(z_j) || p(z_j)): what each dimension's information leaves of its rate."""
-    spread = sum_latent(own - rate_of - influence)
+    spread = sum_latent(own - influence)
     return part((rate_of - alone).sum().item(), spread, (rate_of - reach).sum().item(), (rate_of - alone).sum().item())
 
 

@@ -161,7 +161,7 @@ def score(
     joined = [torch.cat(column).numpy() if column[0] is not None else None for column in zip(*pieces, strict=True)]
     part = data.splits[name]
     rows = part.rows if part.rows is not None else np.arange(len(part))
-    return Scores(*joined, rows, part.labels, estimator, samples, seed, value_names(trained))  # type: ignore[arg-type]
+    return Scores(*joined, rows, part.labels, estimator, samples, seed, value_names(trained))  # type: ignore
 
 
 def source(trained: Trained, x: Any, split: str) -> tuple[Data, str]:

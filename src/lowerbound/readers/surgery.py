@@ -102,7 +102,7 @@ class Surgery:
         near = p.information.value > cap - 0.5
         sentences = [
             f"Value ± standard error for {n:,} examples of {self.split}, whose own codes can show at most log N = "
-            f"{cap:.2f} nats; in brackets, what bounds it for all data like them.",
+            f"{cap:.2f} nats; in brackets, where it lies for all data like them, noise apart.",
             f"In use: {active['by_variance_of_the_mean']} of {len(self.moving)} dimensions by the variance of the "
             f"posterior mean over x (above {MOVING})"
             + ("." if active["by_rate"] is None else f", {active['by_rate']} by the rate (above {ACTIVE} nats)."),
