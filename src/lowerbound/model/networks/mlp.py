@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Annotated
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from lowerbound.model.networks.base import NETWORKS, Activation, Network, Widths, activation_of, initialised
@@ -12,12 +14,13 @@ from lowerbound.model.networks.base import NETWORKS, Activation, Network, Widths
 
 @NETWORKS.register("mlp")
 class MLP(Network):
-    r"""Fully connected layers of the widths ``hidden``, an activation after each.
+    r"""Fully connected layers of the widths ``hidden``, an activation after each, and in training dropout after that.
 
-    .. math:: h_i = a(W_i h_{i-1} + b_i)
+    .. math:: h_i = m_i \odot a(W_i h_{i-1} + b_i), \qquad m_i \sim \mathrm{Bernoulli}(1 - s) / (1 - s)
 
     *Shapes*: (batch, \*inputs) -> (batch, \*outputs), or flat features (batch, hidden[-1]) where ``outputs`` is None.
-    *Units and sign*: none; any real numbers. *Neutral setting*: ``hidden=()`` is a linear map.
+    *Units and sign*: none; any real numbers. *Neutral setting*: ``hidden=()`` is a linear map,
+    ``dropout=0`` no dropout.
     *Source*: Kingma & Welling 2014 (1312.6114), appendix C, with ``hidden=(500,)`` and ``activation="tanh"``.
 
     >>> MLP((1, 8, 8), None, hidden=(500, 200)).features
@@ -31,12 +34,14 @@ class MLP(Network):
         *,
         hidden: Widths = (500,),
         activation: Activation = "relu",
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ) -> None:
         super().__init__(inputs, outputs)
         widths = [math.prod(inputs), *hidden]
         layers: list[nn.Module] = []
         for i, o in itertools.pairwise(widths):
             layers += [initialised(nn.Linear(i, o), activation), activation_of(activation)]
+            layers += [nn.Dropout(dropout)] if dropout else []
         self.features = widths[-1]
         if outputs is not None:
             layers.append(initialised(nn.Linear(widths[-1], math.prod(outputs)), None))

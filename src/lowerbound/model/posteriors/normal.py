@@ -18,16 +18,19 @@ class Normal(Posterior):
     .. math:: q(z|x) = N(z; \mu(x), \mathrm{diag}\, e^{\ell(x)})
 
     *Shapes*: (batch, features) -> mean and log variance (batch, latent). *Units and sign*: log densities in nats.
-    *Neutral setting*: mean 0 and log variance 0 are the standard Normal prior, at which the rate is 0.
+    *Neutral setting*: mean 0 and log variance 0 are the standard Normal prior, at which the rate is 0;
+    ``start=0``, the log variance at which every example begins.
     *Source*: Kingma & Welling 2014 (1312.6114), eq. 9.
 
     >>> Normal(500, 20)(torch.zeros(3, 500)).mean.shape
     torch.Size([3, 20])
     """
 
-    def __init__(self, features: int, latent: int) -> None:
+    def __init__(self, features: int, latent: int, *, start: float = 0.0) -> None:
         super().__init__(features, latent)
         self.head = initialised(nn.Linear(features, 2 * latent), None)
+        with torch.no_grad():
+            self.head.bias[latent:] += start
 
     def forward(self, features: Tensor) -> DiagonalNormal:
         mean, log_variance = at_least_float32(self.head(features)).chunk(2, -1)

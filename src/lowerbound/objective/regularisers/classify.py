@@ -23,7 +23,8 @@ class Classify(Regulariser):
     .. math:: R = \alpha\,E_{\text{labelled}}[-\log q(y|x)] = -\alpha\,E[l_y - \log\textstyle\sum_k e^{l_k}]
 
     with l the model's ``class_logits(x)``. They must be logits: of probabilities the formula takes a second softmax,
-    and a loss that cannot fall below log(1 + (K - 1)/e), 1.46 nats at 10 classes, for a perfect classifier.
+    and a loss that cannot fall below log(1 + (K - 1)/e), 1.46 nats at 10 classes, for a perfect classifier. ``twice``
+    makes that mistake on purpose, to show what a well-known implementation does.
 
     *Shapes*: labelled examples x (n, \*shape), y (n,) in, a scalar out. *Units and sign*: nats per labelled example,
     lower is better. *Neutral setting*: ``weight=0``. *Source*: Kingma et al. 2014 (1406.5298), eq. 9, whose alpha is
@@ -33,9 +34,9 @@ class Classify(Regulariser):
     'Regulariser: + 0.1 x'
     """
 
-    def __init__(self, parts: int, width: int, *, weight: Weight = 0.1) -> None:
+    def __init__(self, parts: int, width: int, *, weight: Weight = 0.1, twice: bool = False) -> None:
         super().__init__(parts, width)
-        self.weight = weight
+        self.weight, self.twice = weight, twice
 
     def forward(self, model: Any, terms: Terms, batch: Batch) -> Tensor:
         if self.weight == 0:
@@ -45,6 +46,8 @@ class Classify(Regulariser):
         if int(y.max()) >= logits.shape[-1]:
             what = f"label {int(y.max())} is out of range: the model has {logits.shape[-1]} classes"
             raise InputError(what, where="regulariser classify")
+        if self.twice:
+            logits = F.softmax(logits, -1)
         return self.weight * mean_examples(F.cross_entropy(logits, y, reduction="none"))
 
     def words(self) -> str:
