@@ -74,7 +74,8 @@ def test_words_name_rows(digits, table):
         ("table", "hight>3", "did you mean height"),
         ("table", "town>3", "is a category"),
         ("table", "town=Rome", "never 'Rome'"),
-        ("table", "height=tall", "holds numbers"),
+        ("table", "height>tall", "holds numbers"),
+        ("table", "height=170", "height>X or height<X"),
     ],
 )
 def test_words_that_cannot_be_read(kind, word, sentence, request):
@@ -304,6 +305,12 @@ def test_a_column_of_a_table_is_read_off_the_decoded_row(table):
     z = Space(table).encode("test", groups.rows_of(table.data, "test", groups.attribute(table.data, "height<165")))
     moved = Space(table).decode(z + made.direction)
     assert made.after == Share.of((moved[:, 0] > 175).numpy())
+
+
+def test_what_a_decoder_expects_of_a_count_is_the_nearer_value(table):
+    two = groups.attribute(table.data, "children=2")
+    assert two.of_values(torch.tensor([[170.0, 1.6, 0.0], [170.0, 2.4, 0.0], [170.0, 2.6, 0.0]])).tolist() == [1, 1, 0]
+    assert not two.of_values(torch.tensor([[170.0, float("nan"), 0.0]])).any()
 
 
 def test_the_standard_error_is_never_zero():

@@ -30,9 +30,12 @@ class Attribute:
     sign: str = "="
 
     def of_values(self, x: Tensor) -> np.ndarray:
-        """Whether the column's value is so, for rows (n, columns) in data units: (n,) bool; a missing cell is not."""
+        """Whether the column's value is so, for rows (n, columns) in data units: (n,) bool; a missing cell is not.
+
+        What a decoder expects of a count or of a yes or no lies between two values: "=" asks for the nearer.
+        """
         v = x[:, self.column].double().numpy()
-        return {"=": v == self.value, "<": v < self.value, ">": v > self.value}[self.sign]
+        return {"=": v.round() == self.value, "<": v < self.value, ">": v > self.value}[self.sign]
 
 
 def attribute(data: Data, word: str, where: str = "arithmetic") -> Attribute:
@@ -73,6 +76,8 @@ def in_column(data: Data, word: str, name: str, sign: str, value: str) -> Attrib
     column = data.columns[j]
     if column.kind == "category" and sign != "=":
         raise InputError(f"{name} is a category", where=word, mend=f"give {name}=VALUE")
+    if column.kind == "numeric" and sign == "=":
+        raise InputError(f"{name} is a real number", where=word, mend=f"give {name}>X or {name}<X")
     return Attribute(word, "column", number(column, value, word), j, sign)
 
 

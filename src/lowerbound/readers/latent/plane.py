@@ -187,7 +187,7 @@ def decoder_view(axis: Axes, trained: Trained, made: Plane) -> None:
     side = len(grey)
     laid = pictures.sheet(grey.reshape(side * side, *grey.shape[2:]), side, gap=canvas.seam(grey, 1))
     extent = (*made.limits[0], *made.limits[1])
-    axis.imshow(laid, extent=extent, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="equal")
+    axis.imshow(laid, extent=extent, cmap="gray", vmin=0, vmax=1, interpolation="antialiased", aspect="equal")
     axis.set_title(f"decoder: what it expects there{made.others}", fontsize=11)
     axis.grid(visible=False)
     framed(axis, made)
