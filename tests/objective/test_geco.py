@@ -33,7 +33,7 @@ def test_at_speed_0_it_is_the_negative_bound_bitwise():
 
 
 def test_the_recursion_is_that_of_the_paper():
-    """Three steps by hand: the average, cut at a nat a value, moves log lambda after it was used."""
+    """Three steps by hand: the average, cut at the root of 4 values, moves log lambda after it was used."""
     objective = geco(kappa=10.0, speed=0.5, memory=0.9)
     log_multiplier, average = 0.0, None
     for distortion in (11.0, 8.0, 30.0):
@@ -41,7 +41,7 @@ def test_the_recursion_is_that_of_the_paper():
         assert found == pytest.approx(math.exp(log_multiplier) * distortion + 2.0, rel=1e-6)
         excess = distortion - 10.0
         average = excess if average is None else 0.9 * average + 0.1 * excess
-        log_multiplier += 0.5 * max(-1.0, min(1.0, average / 4))
+        log_multiplier += 0.5 * max(-1.0, min(1.0, average / 2))
         assert objective.weights(0.0).r == pytest.approx(math.exp(log_multiplier), rel=1e-6)
         assert objective.weights(0.0).beta == pytest.approx(math.exp(-log_multiplier), rel=1e-6)
 

@@ -21,9 +21,11 @@ class Geco(Objective):
     r"""The least rate at which the distortion meets a tolerance: a Lagrange multiplier finds the weight.
 
     .. math:: L = \lambda\,\text{distortion} + s(t) \textstyle\sum_j \text{rate}_j, \qquad
-              \log \lambda \leftarrow \log \lambda + \nu\,\overline{C} / D_x, \quad C = \text{distortion} - \kappa
+              \log \lambda \leftarrow \log \lambda + \nu\,\overline{C} / \sqrt{D_x}, \quad
+              C = \text{distortion} - \kappa
 
-    with :math:`\overline C = \alpha \overline C + (1 - \alpha) C` and :math:`|\overline C / D_x|` cut at 1 nat.
+    with :math:`\overline C \leftarrow \alpha \overline C + (1 - \alpha) C`, and :math:`\overline C / \sqrt{D_x}` cut to
+    [-1, 1]: examples differ by about the square root of their number of values, so one ``speed`` serves any size.
     kappa is ``tolerance`` nats per value of x, or ``kappa`` nats per example where it is given (a density's may be
     negative). The constant :math:`-\lambda\kappa` is left out of L. Lambda is at least 1e-6 and at most 1e6.
 
@@ -48,8 +50,8 @@ class Geco(Objective):
         *,
         tolerance: float = 0.1,
         kappa: float | None = None,
-        speed: Annotated[float, Field(ge=0)] = 0.01,
-        memory: Annotated[float, Field(ge=0, lt=1)] = 0.99,
+        speed: Annotated[float, Field(ge=0)] = 0.02,
+        memory: Annotated[float, Field(ge=0, lt=1)] = 0.9,
     ) -> None:
         super().__init__(parts, latent, schedule)
         self.target = round(tolerance * parts, 9) if kappa is None else kappa
@@ -71,7 +73,7 @@ class Geco(Objective):
             excess = (distortion - self.target).to(self.average)
             memory = torch.where(self.steps > 0, self.memory, 0.0)
             self.average.mul_(memory).add_((1 - memory) * excess)
-            self.log_multiplier.add_(self.speed * (self.average / self.parts).clamp(-1, 1)).clamp_(-LIMIT, LIMIT)
+            self.log_multiplier.add_(self.speed * (self.average / self.parts**0.5).clamp(-1, 1)).clamp_(-LIMIT, LIMIT)
             self.steps.add_(1)
 
     def weights(self, epoch: float) -> Weights:
