@@ -41,8 +41,8 @@ SAME = {
 
 def budgets(monkeypatch):
     """Groups and tiles of other sizes, whatever the memory of the machine."""
-    monkeypatch.setattr(importance, "CACHE", 1)
-    monkeypatch.setattr(importance, "LARGEST", 97)
+    monkeypatch.setattr(importance, "TILE", 97)
+    monkeypatch.setattr(dense, "BLOCK", 31)
 
 
 @pytest.mark.parametrize("method", SAME)
@@ -81,7 +81,7 @@ def test_another_seed_changes_them(known):
 
 def test_no_sample_is_drawn_twice():
     """Over rows and over chunks, and a part of the samples is a part of the whole."""
-    drawn = noise.normal(0, [0, 1, 5], 0, 3 * noise.CHUNK, 2)
+    drawn = noise.normal(0, [0, 1, 5], 0, 4 * noise.CHUNK, 2)
     assert len(drawn.unique()) == drawn.numel()
     assert torch.equal(noise.normal(0, [5], 100, 700, 2)[0], drawn[2, 100:700])
     z = (drawn.mean() * math.sqrt(drawn.numel()), (drawn.var() - 1) * math.sqrt(drawn.numel() / 2))
@@ -260,7 +260,7 @@ def test_weights_are_counted_whatever_their_number(known):
     for samples in (1, 2, 255, 256, 257):
         found = log_likelihood(known, samples=samples, examples=2)
         assert found.weights.tolist() == [samples] * 2
-        assert (1 <= found.effective).all() and (found.effective <= samples * (1 + 1e-12)).all()
+        assert (found.effective >= 1).all() and (found.effective <= samples * (1 + 1e-12)).all()
 
 
 def test_a_poor_posterior_is_seen_in_the_tail():

@@ -44,6 +44,10 @@ def suits(model: Any) -> bool:
     return plain and parts and normal and all(type(m) in (nn.Linear, *IN_PLACE) for m in model.decoder.layers)
 
 
+BLOCK = 256
+"""Samples whose logits are looked at together on a CPU: they stay in its cache from the product to the sum."""
+
+
 class Dense:
     """The decoder as matrices (inputs + 1, outputs + 1), the last unit constant; ``dtype`` is that of its products."""
 
@@ -72,23 +76,25 @@ class Dense:
 
     @property
     def footprint(self) -> int:
-        """Bytes of the buffers for one sample."""
+        """Bytes of the buffers for one sample, at most."""
         widths = sum(m.shape[1] for m in self.matrices) + 4 * self.matrices[0].shape[0]
-        return (widths + self.matrices[-1].shape[1] // 4) * max(self.matrices[0].element_size(), 4) + 64
+        return (widths + 2 * self.matrices[-1].shape[1]) * max(self.matrices[0].element_size(), 4) + 64
 
 
 class DenseWeigher:
     """Weights of samples of a few examples at a time; one for each thread, since it writes into its own buffers."""
 
     def __init__(self, dense: Dense, dtype: torch.dtype, tile: int) -> None:
-        first = dense.matrices[0]
+        first, last = dense.matrices[0], dense.matrices[-1]
         device, inner = first.device, first.dtype
         self.dense, self.dtype = dense, dtype
         self.z = torch.ones(tile, first.shape[0], dtype=dtype, device=device)
         self.seen = self.z if inner == dtype else torch.ones_like(self.z, dtype=inner)
-        self.hidden = [torch.empty(tile, m.shape[1], dtype=inner, device=device) for m in dense.matrices]
-        self.logits = self.hidden[-1] if inner == dtype else torch.empty_like(self.hidden[-1], dtype=dtype)
-        self.signed = torch.empty_like(dense.matrices[-1])
+        self.hidden = [torch.empty(tile, m.shape[1], dtype=inner, device=device) for m in dense.matrices[:-1]]
+        self.block = tile if device.type != "cpu" else min(tile, BLOCK)
+        self.out = torch.empty(tile, last.shape[1], dtype=inner, device=device)
+        self.logits = self.out if inner == dtype else torch.empty_like(self.out, dtype=dtype)
+        self.signed = torch.empty_like(last)
 
     def prepare(self, problem: Problem, samples: int) -> bool:
         """Set the examples, of which ``samples`` will be asked each; False where they are not 0 and 1."""
@@ -113,23 +119,30 @@ class DenseWeigher:
         total = self._decode(n, rows)
         if not bool(total.isfinite().all()):
             return self._plainly(z, noise)
-        squares = torch.linalg.vector_norm(noise, dim=-1).double().square()
-        squares -= torch.linalg.vector_norm(z, dim=-1).double().square()
-        return self.half.unsqueeze(1) + 0.5 * squares - total.view(rows, samples)
+        squares = torch.linalg.vector_norm(noise, dim=-1).double().square_()
+        squares -= torch.linalg.vector_norm(self.z[:n], dim=-1).double().square_().view(rows, samples)
+        return squares.add_(2 * self.half.unsqueeze(1) + 1).mul_(0.5).sub_(total.view(rows, samples))
 
     def _decode(self, n: int, rows: int) -> Tensor:
         """-log p(x|z) of the first n codes: (n,)."""
         h = self.seen[:n]
         if self.seen is not self.z:
             h.copy_(self.z[:n])
-        *inward, last = self.dense.matrices
-        for m, activation, out in zip(inward, self.dense.activations, self.hidden, strict=False):
+        for m, activation, out in zip(self.dense.matrices, self.dense.activations, self.hidden, strict=False):
             h = activation(torch.mm(h, m, out=out[:n]))
-        l = torch.mm(h, self.signed if self.single else last, out=self.hidden[-1][:n])
-        if self.logits is not self.hidden[-1]:
-            l = self.logits[:n].copy_(l)
+        samples = n // rows
+        step = self.block if rows == 1 else max(1, self.block // samples) * samples
+        return torch.cat([self._cost(part, i * step // samples, samples) for i, part in enumerate(h.split(step))])
+
+    def _cost(self, h: Tensor, row: int, samples: int) -> Tensor:
+        """-log p(x|z) of a block of last hidden units, the first of which belongs to example ``row``."""
+        last = self.signed if self.single else self.dense.matrices[-1]
+        l = torch.mm(h, last, out=self.out[: len(h)])
+        if self.logits is not self.out:
+            l = self.logits[: len(h)].copy_(l)
         if not self.single:
-            l.view(rows, n // rows, -1).mul_(self.s.unsqueeze(1))
+            rows = len(h) // samples
+            l.view(rows, samples, -1).mul_(self.s[row : row + rows].unsqueeze(1))
         return sum_softplus_(l)
 
     def _plainly(self, z: Tensor, noise: Tensor) -> Tensor:

@@ -24,8 +24,8 @@ GAIN = 0.05
 """How much the log step size moves for an acceptance that is off by 1."""
 LEAPFROG = 10
 GRID = 20
-"""Codes are kept to 2^-20 of the size of the posterior: a chain forgets the rounding of matrix products, which depends on
-the batch, before it can grow."""
+"""Codes are kept to 2^-20 of the size of the posterior, so that a chain forgets the rounding of matrix products, which
+depends on the batch, before it can grow."""
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from lowerbound.readers.log_likelihood.weights import Weights
 
 CACHE = 4 * MIB
 """Bytes of activations that a processor core keeps at hand: larger tiles are slower, whatever the budget."""
-LARGEST = 8192
-"""Samples at a time, whatever the model and the budget."""
+TILE = 1024
+"""Samples at a time of the quick way, which keeps its own blocks in the cache."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def importance(
     threads = torch.get_num_threads() if cpu else 1
     held = fitting(memory, each)
     threads = max(1, min(threads, held // 64, len(examples)))
-    tile = min(held // threads, max(64, CACHE // each) if cpu else held, LARGEST if cpu else held)
+    tile = min(held // threads, (TILE if quick else max(64, CACHE // each)) if cpu else held)
     groups = examples.rows.split(max(1, tile // samples))
     local = threading.local()
 

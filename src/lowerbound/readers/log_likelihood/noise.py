@@ -13,6 +13,8 @@ from lowerbound.training.randomness import generator
 
 CHUNK = 256
 """Samples of one row that share a generator: seeding it costs a hundredth of drawing them."""
+FIRST = (0, 64, 128)
+"""Where the first chunks begin: they are shorter, so that few samples cost little."""
 IMPORTANCE, CHAIN, SIMULATED, FRESH = range(101, 105)
 """What the numbers are for; part of their key."""
 
@@ -20,15 +22,34 @@ IMPORTANCE, CHAIN, SIMULATED, FRESH = range(101, 105)
 def fill(out: Tensor, seed: int, row: int, first: int) -> None:
     """Write the N(0, 1) numbers of samples first, first + 1, ... of example ``row`` into out (samples, width)."""
     last, width = first + len(out), out.shape[1]
-    for chunk in range(first // CHUNK, (last - 1) // CHUNK + 1):
-        start = chunk * CHUNK
-        a, b = max(first, start), min(last, start + CHUNK)
-        key = generator(IMPORTANCE, seed, row, chunk)
-        whole = b - a == CHUNK and out.dtype == torch.float32
-        drawn = out[a - first : b - first] if whole else torch.empty(CHUNK, width)
-        torch.randn(CHUNK, width, generator=key, out=drawn)
+    chunk = chunk_of(first)
+    while (start := begin(chunk)) < last:
+        end = begin(chunk + 1)
+        a, b = max(first, start), min(last, end)
+        whole = b - a == end - start and out.dtype == torch.float32
+        drawn = out[a - first : b - first] if whole else torch.empty(end - start, width)
+        torch.randn(end - start, width, generator=generator(IMPORTANCE, seed, row, chunk), out=drawn)
         if not whole:
             out[a - first : b - first] = drawn[a - start : b - start]
+        chunk += 1
+
+
+def begin(chunk: int) -> int:
+    """The first sample of a chunk.
+
+    >>> [begin(c) for c in range(6)]
+    [0, 64, 128, 256, 512, 768]
+    """
+    return FIRST[chunk] if chunk < len(FIRST) else CHUNK * (chunk - len(FIRST) + 1)
+
+
+def chunk_of(sample: int) -> int:
+    """The chunk that a sample belongs to.
+
+    >>> [chunk_of(begin(c)) == c == chunk_of(begin(c + 1) - 1) for c in range(6)]
+    [True, True, True, True, True, True]
+    """
+    return sample // CHUNK + len(FIRST) - 1 if sample >= CHUNK else sum(sample >= f for f in FIRST) - 1
 
 
 def normal(seed: int, rows: list[int], first: int, last: int, width: int) -> Tensor:
