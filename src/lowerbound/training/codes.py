@@ -43,21 +43,18 @@ def codes(
     return torch.cat(out)
 
 
-def prior_codes(
-    model: Any, data: Data, split: str, *, rows: Tensor | None = None, n: int | None = None, seed: int = 0
-) -> Tensor:
-    """One draw from the prior for each of ``rows``: from p(z|c) under its condition, else from p(z).
+def prior_codes(model: Any, data: Data, split: str, *, rows: Tensor | None = None, seed: int = 0) -> Tensor:
+    """One draw from the prior for each of ``rows``: from p(z|c) under its condition, or from p(z).
 
-    *Shapes*: (n, width), float64 on the CPU. Without a condition any ``n`` may be asked for.
+    *Shapes*: (n, width), float64 on the CPU.
     """
     chosen = torch.arange(len(data.splits[split])) if rows is None else rows
     parameter = next(model.parameters())
     with evaluating(model), borrowed(parameter.device):
         torch.manual_seed(mix(PRIOR, seed))
-        if not model.condition.width:
-            return model.prior_at().sample((n or len(chosen),)).double().cpu()
-        _, c = model.given(*seen(data, split, chosen, parameter))
-        return model.prior_at(c).sample().double().cpu()
+        c = model.given(*seen(data, split, chosen, parameter))[1] if model.condition.width else None
+        p = model.prior_at(c)
+        return (p.sample() if len(p.batch_shape) else p.sample((len(chosen),))).double().cpu()
 
 
 def seen(data: Data, split: str, rows: Tensor, like: Tensor) -> tuple[Tensor, Tensor | None]:
