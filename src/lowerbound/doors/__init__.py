@@ -6,6 +6,7 @@
 ``settings``     flags, ``-s part.option=value`` and recipes, merged into one spec
 ``recipes``      the short commented TOML files, and which one suits a data set
 ``train``        train and resume
+``sweep``        many betas in one program; ``sweep_progress`` shows them
 ``read``         evaluate, explain, report
 ``codes``        encode, decode
 ``pictures``     sample, reconstruct, interpolate, arithmetic

@@ -73,6 +73,13 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         lowerbound train photos/ -s encoder=residual -s encoder.channels=[32,64] -s objective=free-bits
         lowerbound train --resume runs/first""",
     ),
+    "sweep": (
+        "sweep.sweep",
+        "Train",
+        """lowerbound sweep mnist --beta 0.1:10:12
+        lowerbound sweep digits --beta 0.5,1,2 --epochs 20 --out runs/three
+        lowerbound sweep --resume runs/three""",
+    ),
     "evaluate": (
         "evaluate.evaluate",
         "Read a run",
@@ -184,6 +191,13 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         """lowerbound arithmetic runs/digits-1 --from class:3 --to class:8
         lowerbound arithmetic runs/digits-1 class:8 class:3 class:1
         lowerbound arithmetic runs/people-1 --from 'town=Ulm' --to 'town=Bonn'""",
+    ),
+    "reproduce": (
+        "reproduce.reproduce",
+        "Train",
+        """lowerbound reproduce
+        lowerbound reproduce tutorials --data-dir ~/data
+        lowerbound reproduce tutorials --only keras-simple --scale 0.02""",
     ),
     "list": (
         "lists.list_",

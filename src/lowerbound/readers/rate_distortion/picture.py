@@ -92,10 +92,12 @@ def bounds(axis: Axes, best: float, hue: Mapping[str, str]) -> None:
 
 
 def named(axis: Axes, total: float, hue: Mapping[str, str]) -> None:
-    """The bound of a line, in small, where it enters the plane: at the top, or else on the left."""
+    """The bound of a line, in small, where it enters the plane: at the top, clear of the legend, or on the left."""
     (left, right), (_, high) = axis.get_xlim(), axis.get_ylim()
     top = left < total - high < right
     style: Any = {"textcoords": "offset points", "fontsize": 7, "color": hue[FAINT], "zorder": 1}
+    if top and total - high > (left + right) / 2:
+        return
     if top:
         axis.annotate(f"{-total:g}", (total - high, high), (-2, -3), ha="right", va="top", **style)
     else:

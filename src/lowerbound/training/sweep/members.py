@@ -23,17 +23,21 @@ def betas_of(text: str) -> list[float]:
     ([0.1, 0.3162, 1.0, 3.162, 10.0], [0.5, 1.0, 2.0])
     """
     try:
-        if ":" not in text:
-            return checked([float(part) for part in text.split(",")])
-        first, last, number = text.split(":")
-        low, high, count = float(first), float(last), int(number)
+        numbers = [float(part) for part in text.replace(":", ",").split(",")]
     except ValueError:
-        raise InputError(f"{text!r} gives no betas", where="--beta", mend="write 0.1:10:12 or 0.5,1,2") from None
-    if not (0 < low < high < math.inf and 2 <= count <= MOST):
-        what = f"{text!r} is no range of betas"
+        numbers = []
+    if not numbers or (":" in text and (text.count(":") != 2 or "," in text)):
+        raise InputError(f"{text!r} gives no betas", where="--beta", mend="write 0.1:10:12 or 0.5,1,2")
+    return spaced(*numbers) if ":" in text else checked(numbers)
+
+
+def spaced(low: float, high: float, count: float) -> list[float]:
+    """Betas from low to high, each the same factor above the one before."""
+    if not (0 < low < high < math.inf and 2 <= count <= MOST and count == int(count)):
+        what = f"{low:g}:{high:g}:{count:g} is no range of betas"
         raise InputError(what, where="--beta", mend=f"write low:high:count with 0 < low < high and 2 to {MOST} betas")
-    spaced = [low * (high / low) ** (i / (count - 1)) for i in range(count)]
-    return checked([float(f"{beta:.4g}") for beta in spaced])
+    even = [low * (high / low) ** (i / (count - 1)) for i in range(int(count))]
+    return checked([float(f"{beta:.4g}") for beta in even])
 
 
 def checked(betas: Sequence[float]) -> list[float]:
