@@ -25,7 +25,7 @@ WARNINGS = (
     "numbers, so in another unit than the figure above it where the data are discrete, and in more than a few "
     "dimensions below the model's own by nats that grow with the dimension.",
     "It does not even order models: the cluster centres of the training set beat draws from the true distribution "
-    "(Theis et al. 2016, section 3.2; Wu et al. 2017). It is here so that old tables can be read, not to be compared.",
+    "(Theis et al. 2016, table 1; Wu et al. 2017). It is here so that old tables can be read, not to be compared.",
 )
 
 

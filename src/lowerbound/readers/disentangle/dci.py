@@ -37,7 +37,7 @@ def focus(shares: np.ndarray) -> np.ndarray:
 
 
 def summarise(importance: np.ndarray) -> tuple[float, float]:
-    """Disentanglement and completeness of an importance matrix (d, k): Eastwood and Williams, eqs. 2 and 3.
+    """Disentanglement and completeness of an importance matrix (d, k): Eastwood and Williams 2018, section 2.
 
     Coordinates count by their share of the importance, so that one that matters for nothing does not count.
     """

@@ -46,7 +46,7 @@ def mig(codes: np.ndarray, factors: np.ndarray, bins: int = BINS) -> float:
         \quad j(k) = \arg\max_j I(z_j; v_k)
 
     *Source*: Chen et al. 2018, "Isolating sources of disentanglement in VAEs", eq. 6; the information by 20 cells of
-    equal width, as in Locatello et al. 2019 (appendix C).
+    equal width, as in Locatello et al. 2019.
 
     >>> grid = np.stack(np.meshgrid(np.arange(4), np.arange(4)), -1).reshape(-1, 2)
     >>> mig(grid.astype(float), grid)

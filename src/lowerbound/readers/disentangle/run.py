@@ -18,7 +18,7 @@ from lowerbound.training.codes import codes
 from lowerbound.training.load import Trained
 
 ACTIVE = 0.01
-"""A coordinate whose posterior means have a variance above this is in use (Burda et al. 2016, section 4)."""
+"""A coordinate whose posterior means have a variance above this is in use (Burda et al. 2016)."""
 
 HALVES = 8
 FEWEST = 100

@@ -16,7 +16,7 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     In squared units of the features; at least 0, lower is closer. Too large on average where n and m are small: the
     means and covariances of few rows differ by chance.
 
-    *Source*: Frechet 1957; Dowson and Landau 1982, eq. 4. On activations of an Inception network it is called FID
+    *Source*: Frechet 1957; Dowson and Landau 1982. On activations of an Inception network it is called FID
     (Heusel et al. 2017); on any other features it is another number.
 
     >>> round(frechet(np.array([[-1.0], [1.0]]), np.array([[1.0], [5.0]])), 9)
@@ -54,7 +54,7 @@ def precision_recall(samples: np.ndarray, real: np.ndarray, k: int = NEIGHBOURS)
 def coverage(samples: np.ndarray, real: np.ndarray, k: int = NEIGHBOURS) -> float:
     """The share of data points with a sample no farther than their k-th nearest neighbour: from 0 to 1.
 
-    Unlike recall, no lone sample far away widens its own ball. *Source*: Naeem et al. 2020, eq. 4.
+    Unlike recall, no lone sample far away widens its own ball. *Source*: Naeem et al. 2020, section 3.
     """
     nearest = NearestNeighbors(n_neighbors=1).fit(samples).kneighbors(real)[0][:, 0]
     return float(np.mean(nearest <= radii(real, k)))  # not nats: a share of points
