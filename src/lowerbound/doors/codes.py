@@ -35,6 +35,9 @@ def encode(
         Path | None,
         typer.Option("--out", help=".npy (means), .npz or .csv (default: the screen).", metavar="FILE"),
     ] = None,
+    active: Annotated[
+        bool, typer.Option("--active", help="Only the dimensions that carry more than 0.01 nats.")
+    ] = False,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -42,11 +45,17 @@ def encode(
     """Encode examples: the posterior mean and deviation of each.
 
     The mean is the best single code; the deviation says how much of it is known. An .npz file holds both, and labels.
+    With --split all an .npz holds x_train, y_train, x_valid, ...: data to train another model on (recipe m2).
     """
     files.checked(out, (".npy", ".npz", ".csv"))
     trained = open_run(run, data_dir, device)
+    if split == "all":
+        every_split(trained, out, active, as_json)
+        return
     data, name = examples(trained, source, split, data_dir)
     mean, deviation = posterior(trained, data, name)
+    kept = living(trained, active)
+    mean, deviation = mean[:, kept], None if deviation is None else deviation[:, kept]
     labels = data.splits[name].labels
     if out is not None:
         options.write(out, packed(out, mean, deviation, labels), "--out")
@@ -57,6 +66,42 @@ def encode(
         output.show(f"{out}: {mean.shape[0]:,} codes of {mean.shape[1]} dimensions")
     else:
         print(table(mean, deviation, labels), end="")
+
+
+def every_split(trained: Trained, out: Path | None, active: bool, as_json: bool) -> None:
+    """Write the codes of every split into one .npz, as data for another model."""
+    import io
+
+    import numpy as np
+
+    if out is None or out.suffix.lower() != ".npz":
+        raise InputError("all splits go into one .npz file", where="--split all", mend="give --out codes.npz")
+    kept, arrays = living(trained, active), {}
+    for name, part in trained.data.splits.items():
+        if len(part):
+            arrays[f"x_{name}"] = posterior(trained, trained.data, name)[0][:, kept].astype("float32")
+            arrays |= {} if part.labels is None else {f"y_{name}": part.labels}
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    options.write(out, content.getvalue(), "--out")
+    shapes = {name: list(array.shape) for name, array in arrays.items()}
+    if as_json:
+        output.show_json({"written": out, "arrays": shapes})
+    else:
+        output.show(f"{out}: codes of {len(kept)} dimensions, {', '.join(n for n in arrays)}")
+
+
+def living(trained: Trained, active: bool) -> list[int]:
+    """The dimensions to keep: all, or those that carry more than the threshold on held-out examples."""
+    from lowerbound.training.measure import ACTIVE, measure
+
+    every = list(range(trained.model.width))
+    if not active:
+        return every
+    if trained.model.rate_width != trained.model.width:
+        raise InputError("its rate does not split by dimension", where="--active", mend="leave --active out")
+    rate = measure(trained.model, trained.data, split_of(trained, None)).rate_per_dimension()
+    return [j for j in every if rate[j] > ACTIVE]
 
 
 def examples(trained: Trained, source: str | None, split: str | None, data_dir: Path | None) -> tuple[Data, str]:
@@ -71,19 +116,21 @@ def examples(trained: Trained, source: str | None, split: str | None, data_dir: 
 
 
 def posterior(trained: Trained, data: Data, split: str, batch: int = 1000) -> tuple[Any, Any]:
-    """Means and deviations (n, latent) of a split, as arrays."""
+    """Means and deviations (n, width) of a split, as arrays; None for deviations where a code has none."""
     import torch
 
-    from lowerbound.training.measure import evaluating
+    from lowerbound.maths.normal import DiagonalNormal, FullNormal
+    from lowerbound.training.measure import evaluating, labels_for
 
     means, deviations, n = [], [], len(data.splits[split])
     like = next(trained.model.parameters())
     with evaluating(trained.model):
         for first in range(0, n, batch):
-            q = trained.model.encode(data.batch(split, torch.arange(first, min(first + batch, n))).to(like))
+            rows = torch.arange(first, min(first + batch, n))
+            q = trained.model.encode(data.batch(split, rows).to(like), labels_for(trained.model, data, split, rows))
             means.append(q.mean.double().cpu())
-            deviations.append(q.stddev.double().cpu())
-    return torch.cat(means).numpy(), torch.cat(deviations).numpy()
+            deviations += [q.stddev.double().cpu()] if isinstance(q, DiagonalNormal | FullNormal) else []
+    return torch.cat(means).numpy(), torch.cat(deviations).numpy() if deviations else None
 
 
 def packed(out: Path, mean: Any, deviation: Any, labels: Any) -> bytes:
@@ -97,7 +144,8 @@ def packed(out: Path, mean: Any, deviation: Any, labels: Any) -> bytes:
     if out.suffix.lower() == ".csv":
         return table(mean, deviation, labels).encode()
     content = io.BytesIO()
-    arrays = {"mean": mean, "deviation": deviation} | ({} if labels is None else {"labels": labels})
+    arrays = {"mean": mean, "deviation": deviation, "labels": labels}
+    arrays = {name: array for name, array in arrays.items() if array is not None}
     np.savez(content, allow_pickle=False, **arrays)
     return content.getvalue()
 
@@ -105,8 +153,10 @@ def packed(out: Path, mean: Any, deviation: Any, labels: Any) -> bytes:
 def table(mean: Any, deviation: Any, labels: Any) -> str:
     """Codes as CSV."""
     latent = mean.shape[1]
-    names = [*(f"mean{j}" for j in range(latent)), *(f"deviation{j}" for j in range(latent))]
-    rows = [[*m, *d] for m, d in zip(mean.tolist(), deviation.tolist(), strict=True)]
+    names, rows = [f"mean{j}" for j in range(latent)], mean.tolist()
+    if deviation is not None:
+        names += [f"deviation{j}" for j in range(latent)]
+        rows = [[*m, *d] for m, d in zip(rows, deviation.tolist(), strict=True)]
     if labels is not None:
         names, rows = ["label", *names], [[int(y), *row] for y, row in zip(labels, rows, strict=True)]
     return files.as_csv(names, rows)

@@ -1,0 +1,138 @@
+"""The figures that a reproduction reports: name -> what is measured on a run, with unit and standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Figure = Callable[[Any], Any]
+
+
+def _evaluation(trained: Any) -> Any:
+    from lowerbound.readers.evaluate import evaluate
+
+    return evaluate(trained, "test")
+
+
+def bound(trained: Any) -> Any:
+    """The ELBO, nats per example."""
+    return _evaluation(trained).elbo
+
+
+def rate(trained: Any) -> Any:
+    """The rate, nats per example."""
+    return _evaluation(trained).rate
+
+
+def distortion(trained: Any) -> Any:
+    """The distortion, nats per example."""
+    return _evaluation(trained).distortion
+
+
+def cross_entropy(trained: Any) -> Any:
+    """The distortion per value, the "loss" of tutorials: a mean over pixels, of grey pixels no likelihood."""
+    from lowerbound.maths.units import Estimate
+
+    found, parts = _evaluation(trained).distortion, trained.data.shape
+    n = 1
+    for size in parts:
+        n *= size
+    return Estimate(found.value / n, found.stderr / n, "nats per value", found.n)
+
+
+def active(trained: Any) -> Any:
+    """Active dimensions: those above 0.01 nats of average rate."""
+    from lowerbound.maths.units import Estimate
+
+    return Estimate(float(_evaluation(trained).active_dimensions), 0.0, "dimensions", _evaluation(trained).examples)
+
+
+def error(trained: Any) -> Any:
+    """The share of test examples whose class is guessed wrongly, in percent."""
+    return _percent(trained, None)
+
+
+def cluster_error(trained: Any) -> Any:
+    """The same of clusters, each named after most of its validation examples."""
+    return _percent(trained, "valid")
+
+
+def _percent(trained: Any, named: str | None) -> Any:
+    from lowerbound.maths.units import Estimate
+    from lowerbound.readers.classes import accuracy
+
+    share = accuracy(trained, "test", named=named)
+    return Estimate(100 * (1 - share.value), 100 * share.stderr, "% error", share.n)
+
+
+def code_size(trained: Any) -> Any:
+    """The mean absolute number of the code."""
+    import torch
+
+    from lowerbound.maths.units import Estimate
+    from lowerbound.training.codes import codes
+
+    z = codes(trained.model, trained.data, "test").abs()
+    return Estimate.of(torch.as_tensor(z).sum(1) / z.shape[1], unit="a number of the code")
+
+
+def claimed(trained: Any) -> Any:
+    """The KL that the loss claims, where that is not the true one."""
+    import torch
+
+    from lowerbound.maths.units import Estimate
+    from lowerbound.training.load import summary_of
+    from lowerbound.training.setup import objective_of
+
+    objective: Any = objective_of(trained.spec, summary_of(trained.run.record()))
+    x = trained.data.batch("test", torch.arange(len(trained.data.splits["test"])))
+    with torch.no_grad():
+        return Estimate.of(objective.claimed(trained.model(x)))
+
+
+def log_likelihood(trained: Any) -> Any:
+    """log p(x) by importance sampling with 1,000 samples, on 1,000 test examples."""
+    from lowerbound.readers.log_likelihood import log_likelihood as measured
+
+    return measured(trained, "test", method="importance", samples=1000, examples=1000).estimate
+
+
+def codes_match(trained: Any) -> Any:
+    """The p-value of the test that codes are draws of the prior."""
+    from lowerbound.maths.units import Estimate
+    from lowerbound.readers.two_sample import codes_match_prior
+
+    found = codes_match_prior(trained)
+    return Estimate(found.p_value, 0.0, "p-value", found.n)
+
+
+def denoised(trained: Any) -> Any:
+    """The distortion per value where the encoder is given the corrupted example, as in training."""
+    import torch
+
+    from lowerbound.maths.units import Estimate, mean_samples
+    from lowerbound.training.randomness import borrowed, reseed
+
+    x = trained.data.batch("test", torch.arange(len(trained.data.splits["test"])))
+    with borrowed(torch.device("cpu")), torch.no_grad():
+        reseed(torch.device("cpu"), 1, 0)
+        trained.model.corruption.train()
+        per_example = mean_samples(trained.model(x).distortion) / x[0].numel()
+        trained.model.corruption.eval()
+    return Estimate.of(per_example, unit="nats per value")
+
+
+FIGURES: dict[str, Figure] = {
+    "bound": bound,
+    "rate": rate,
+    "distortion": distortion,
+    "cross-entropy": cross_entropy,
+    "active": active,
+    "error": error,
+    "cluster-error": cluster_error,
+    "code-size": code_size,
+    "claimed-kl": claimed,
+    "log-likelihood": log_likelihood,
+    "codes-match": codes_match,
+    "denoised": denoised,
+}

@@ -1,0 +1,190 @@
+"""``lowerbound reproduce``: published results again, one command a suite, resumable, as a table."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lowerbound.doors import options, output, recipes
+from lowerbound.errors import InputError, nearest
+
+FOLDER = Path(__file__).parent.parent / "recipes" / "suites"
+
+
+def names() -> list[str]:
+    """Every suite that comes with the library."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def reproduce(
+    suite: Annotated[
+        str | None, typer.Argument(help="Which results; left out, the suites are listed.", metavar="[SUITE]")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Only this row; may be repeated.", metavar="ROW")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds a row.", metavar="N", min=1)] = 1,
+    scale: Annotated[
+        float, typer.Option(help="Share of each row's epochs: 0.02 is a rehearsal.", metavar="X", min=0.0, max=1.0)
+    ] = 1.0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of runs and table (default: runs/SUITE); finished runs are kept."),
+    ] = None,
+    threads: options.Threads = None,
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+) -> None:
+    """Reproduce published results: train each row, measure its figures, lay them beside what was published.
+
+    A suite may be stopped at any moment and started again with the same command: finished runs are kept, a stopped
+    one goes on. The table is written as SUITE.md and SUITE.json after every row.
+    """
+    if suite is None:
+        rows = [(name, str(read(name).get("about", ""))) for name in names()]
+        output.show_columns(rows)
+        return
+    table = read(suite)
+    wanted = chosen(table["row"], only)
+    folder = out or Path("runs") / suite
+    options.use_threads(threads)
+    results: list[dict[str, Any]] = []
+    for row in wanted:
+        runs = [run_of(row, seed, scale, folder, data_dir) for seed in range(seeds)]
+        results.append(summed(row, [measured(row, run, data_dir) for run in runs], seeds, scale))
+        folder.mkdir(parents=True, exist_ok=True)
+        options.write(folder / f"{suite}.json", (json.dumps(output.plain(results), indent=2) + "\n").encode(), "--out")
+        options.write(folder / f"{suite}.md", markdown(table, results).encode(), "--out")
+    if as_json:
+        output.show_json(results)
+    else:
+        output.show(markdown(table, results))
+
+
+def read(suite: str) -> dict[str, Any]:
+    """The rows of a suite by name."""
+    if suite not in names():
+        raise InputError(f"unknown suite {suite!r}", where="reproduce", mend=nearest(suite, names()))
+    return tomllib.loads((FOLDER / f"{suite}.toml").read_text(encoding="utf-8"))
+
+
+def chosen(rows: Sequence[dict[str, Any]], only: Sequence[str] | None) -> list[dict[str, Any]]:
+    """The rows asked for, and those whose codes they are trained on."""
+    known = [row["name"] for row in rows]
+    for name in only or ():
+        if name not in known:
+            raise InputError(f"unknown row {name!r}", where="--only", mend=nearest(name, known))
+    if not only:
+        return list(rows)
+    needed = {row.get("codes_of") for row in rows if row["name"] in only}
+    return [row for row in rows if row["name"] in only or row["name"] in needed]
+
+
+def run_of(row: Mapping[str, Any], seed: int, scale: float, folder: Path, data_dir: Path | None) -> Path:
+    """The finished run of a row and a seed: as it lies there, gone on with, or trained now."""
+    from lowerbound.doors.train import begin, go_on
+    from lowerbound.training.run import Run
+    from lowerbound.training.spec import complete, merge
+
+    path = folder / f"{row['name']}-{seed}"
+    if path.exists():
+        return path if Run(path).sealed() else go_on(path, data_dir, None).path
+    source = row.get("source", "mnist")
+    if "codes_of" in row:
+        source = str(codes_of(folder / f"{row['codes_of']}-{seed}", data_dir))
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = merge(complete(recipes.settings_of(row["recipe"])), row.get("settings", {}))
+    epochs = max(1, math.ceil(scale * settings["training"]["epochs"]))
+    sets = [f"{key}={json.dumps(value)}" for key, value in flat(row.get("settings", {})) if key != "training.epochs"]
+    flags: dict[str, str | None] = {"--seed": str(seed), "--epochs": str(epochs)}
+    output.remark(f"== {row['name']}, seed {seed}: {epochs} epochs")
+    return begin(source, row["recipe"], flags, sets, path, data_dir, None).path
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested settings as (part.option, value).
+
+    >>> flat({"training": {"batch": 20}, "latent": 2})
+    [('training.batch', 20), ('latent', 2)]
+    """
+    found: list[tuple[str, Any]] = []
+    for key, value in settings.items():
+        path = f"{prefix}{key}"
+        found += flat(value, f"{path}.") if isinstance(value, Mapping) else [(path, value)]
+    return found
+
+
+def codes_of(run: Path, data_dir: Path | None) -> Path:
+    """The codes of a finished run as data for another."""
+    from lowerbound.doors.codes import every_split
+    from lowerbound.doors.read import open_run
+
+    target = run / "codes.npz"
+    if not target.exists():
+        every_split(open_run(run, data_dir), target, True, False)
+    return target
+
+
+def measured(row: Mapping[str, Any], run: Path, data_dir: Path | None) -> dict[str, Any]:
+    """The figures of one run; kept beside it, so that a second call only reads."""
+    from lowerbound.doors.figures_of import FIGURES
+    from lowerbound.doors.read import open_run
+
+    kept = run / "reproduced.json"
+    found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    missing = [name for name in row["figures"] if name not in found]
+    if missing:
+        trained = open_run(run, data_dir)
+        found |= {name: FIGURES[name](trained).json() for name in missing}
+        options.write(kept, (json.dumps(found, indent=2) + "\n").encode(), "reproduce")
+    return {name: found[name] for name in row["figures"]} | {"seconds": seconds(run)}
+
+
+def seconds(run: Path) -> float | None:
+    """How long training took, from the run's own timing."""
+    try:
+        lines = (run / "timing.jsonl").read_text(encoding="utf-8").splitlines()
+        return sum(float(json.loads(line)["seconds"]) for line in lines)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def summed(row: Mapping[str, Any], found: Sequence[dict[str, Any]], seeds: int, scale: float) -> dict[str, Any]:
+    """One row of the table: each figure's mean over seeds and its spread."""
+    out: dict[str, Any] = {"name": row["name"], "recipe": row["recipe"], "published": row.get("published", "")}
+    for name in row["figures"]:
+        values = [f[name]["value"] for f in found]
+        spread = statistics.stdev(values) if len(values) > 1 else None
+        first = found[0][name]
+        out[name] = {"value": statistics.fmean(values), "spread": spread, "unit": first["unit"]}
+        out[name] |= {"stderr": first["stderr"], "n": first["n"], "values": values}
+    times = [f["seconds"] for f in found if f["seconds"] is not None]
+    return out | {"seconds": statistics.fmean(times) if times else None, "seeds": seeds, "scale": scale}
+
+
+def markdown(table: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> str:
+    """The table as Markdown; the spread is over seeds, or the standard error over examples where there is one seed."""
+    lines = ["| row | recipe | measured | published | seconds |", "| --- | --- | --- | --- | --- |"]
+    fixed = {"name", "recipe", "published", "seconds", "seeds", "scale"}
+    for r in results:
+        cells = "; ".join(shown(name, figure) for name, figure in r.items() if name not in fixed)
+        time = "" if r["seconds"] is None else f"{r['seconds']:.0f}"
+        lines.append(f"| {r['name']} | {r['recipe']} | {cells} | {r['published']} | {time} |")
+    scales = {r["scale"] for r in results}
+    note = "" if scales == {1.0} else f"\n\nA rehearsal: {100 * max(scales):g} % of each row's epochs."
+    return "\n".join(lines) + note + "\n"
+
+
+def shown(name: str, figure: Mapping[str, Any]) -> str:
+    """One figure in words."""
+    spread = figure["spread"] if figure["spread"] is not None else figure["stderr"]
+    digits = 4 if figure["unit"].startswith(("nats per value", "p-value")) else 2
+    error = f" ± {spread:.{digits}f}" if spread else ""
+    return f"{name} {figure['value']:.{digits}f}{error} {figure['unit']}"
