@@ -6,6 +6,10 @@
 ``explain_run`` where a run's nats go, dimension by dimension
 ``pictures``    samples, reconstructions, interpolations, arithmetic
 ``latent``      morphs, traversals, the plane, directions of attributes
+``two_sample``  whether codes match the prior
+``disentangle`` codes against the true factors of the data
+``fidelity``    samples against data, and against copies of it
+``parzen``      the window of the GAN papers, beside a real estimate only
 ``figures``     drawings, in one style, for light and dark pages
 ``report``      the page that tells a run
 ==============  ==============================================================
