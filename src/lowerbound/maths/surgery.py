@@ -76,14 +76,12 @@ class Parts:
 class Mixed:
     """Log densities of the z of each example (n, columns): under its own posterior, all of them, all the others.
 
-    ``received`` (n, columns) is the responsibility that a posterior bears for all n samples; it is 1 on average.
     ``control`` (n, columns) is noise of known mean 0 that is added to make the figures quieter.
     """
 
     own: Tensor
     mixture: Tensor
     others: Tensor
-    received: Tensor
     control: Tensor | float = 0.0
 
     @property
@@ -98,9 +96,9 @@ class Mixed:
 
     @property
     def influence(self) -> Tensor:
-        """What each example adds to the mean of ``information``, as a sample and as a part of the mixture."""
-        centred = self.information - mean_examples(self.information)
-        return centred - (self.received - 1)
+        """What each example adds to the mean of ``information``. That it is also a part of the mixture adds nothing to
+        first order: the mixture's own log likelihood is highest at the mixture, where its slope is 0."""
+        return self.information - mean_examples(self.information)
 
 
 def marginals(q: Distribution) -> DiagonalNormal | None:
@@ -132,22 +130,18 @@ def mixed(q: Distribution, z: Tensor) -> Mixed:
     """Each example's own z (n, width) under the mixture: the first column jointly, then one for each dimension."""
     n, alone = len(z), marginals(q)
     rows = max(1, BUDGET // (8 * n * (1 + z.shape[1])))
-    own, mixture, others = [], [], []
-    received = torch.zeros((), dtype=torch.float64, device=z.device)
+    found = []
     for first in range(0, n, rows):
         taken = z[first : first + rows].double()
         table = log_densities(q, taken)[..., None]
         if alone is not None:
             table = torch.cat([table, log_normal(taken[:, None], alone.mean, alone.log_variance)], -1)
-        a, b, c, r = weighed(table, first)
-        own.append(a), mixture.append(b), others.append(c)  # type: ignore[func-returns-value]
-        received = received + r
-    return Mixed(torch.cat(own), torch.cat(mixture), torch.cat(others), received)
+        found.append(weighed(table, first))
+    return Mixed(*(torch.cat(column) for column in zip(*found, strict=True)))
 
 
-def weighed(table: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of a table (rows, n, columns) whose first row is example ``first``: own, mixture, others (rows, columns), and
-    the responsibility of each posterior (n, columns)."""
+def weighed(table: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Own, mixture and others, each (rows, columns), of a table (rows, n, columns) from the row of ``first`` on."""
     rows, n = table.shape[:2]
     here = torch.arange(rows, device=table.device)
     own = table[here, here + first]
@@ -155,7 +149,7 @@ def weighed(table: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     rest[here, here + first] = -torch.inf
     others = torch.logsumexp(rest, 1)
     total = torch.logaddexp(others, own)
-    return own, total - math.log(n), others - math.log(max(n - 1, 1)), torch.exp(table - total[:, None]).sum(0)
+    return own, total - math.log(n), others - math.log(max(n - 1, 1))
 
 
 def quiet(found: Mixed, exact: Tensor, log_p: Tensor) -> Mixed:
