@@ -29,7 +29,8 @@ LARGEST = 1e30
 
 def build(raw: Raw, options: Options) -> Data:
     """The data set of ``raw`` under ``options``."""
-    raw = replace(raw, x={name: layout(x, raw.source) for name, x in raw.x.items()})
+    if not in_steps(raw):
+        raw = replace(raw, x={name: layout(x, raw.source) for name, x in raw.x.items()})
     seen = examine(raw, options)
     sense = meant(raw, seen, options)
     sense, binarisation = binarised(raw, sense, options)
@@ -39,8 +40,14 @@ def build(raw: Raw, options: Options) -> Data:
     shape = tuple(int(n) for n in next(iter(raw.x.values())).shape[1:])
     notes = (*raw.notes, *remarks(sense, seen, splits["train"]))
     columns = raw.columns if sense.kind == "table" else ()
-    data = Data(raw.name, sense.kind, shape, splits, {}, sense.levels, columns, binarisation, raw.label_names, notes)
+    names = raw.label_names
+    data = Data(raw.name, sense.kind, shape, splits, {}, sense.levels, columns, binarisation, names, raw.symbols, notes)
     return replace(data, record=record(raw, data, sense, options))
+
+
+def in_steps(raw: Raw) -> bool:
+    """Whether examples are lists of steps of unequal number, with NaN after the end of each."""
+    return raw.kind.startswith(("sequence", "series"))
 
 
 def layout(x: Any, where: object) -> Any:
@@ -62,7 +69,7 @@ def examine(raw: Raw, options: Options) -> Facts:
         raise InputError(f"its splits differ in shape: {sorted(shapes)}", where=raw.source, mend="give them one shape")
     enough(raw, options)
     table = wanted(raw, options).startswith("table")
-    seen = facts(raw.x.values(), missing=table)
+    seen = facts(raw.x.values(), missing=table or in_steps(raw))
     if seen.bad:
         mend = "remove it" if table else "remove it, or give a table (kind table), where a missing cell is left out"
         raise InputError(f"holds {seen.bad}", where=raw.source, mend=mend)
@@ -91,6 +98,8 @@ def enough(raw: Raw, options: Options) -> None:
 def wanted(raw: Raw, options: Options) -> str:
     """The kind that is asked for: by the run that ``like`` records, by the person, or by the source."""
     like = options.like
+    if in_steps(raw):
+        return raw.kind
     if like is None:
         return options.kind if options.kind != "auto" else raw.kind
     if like["binarisation"] != "none":
@@ -214,13 +223,15 @@ def record(raw: Raw, data: Data, sense: Meaning, options: Options) -> dict[str, 
         "columns": [asdict(column) for column in data.columns],
         "column_names": [column.name for column in raw.columns],
         "label_names": list(data.label_names),
+        "symbols": list(data.symbols),
         "notes": list(data.notes),
     }
 
 
 def identity(raw: Raw) -> str:
     """The fingerprint of the source's arrays; a named set must be the published one, to the bit."""
-    found = fingerprint(raw.x, [asdict(column) for column in raw.columns] if raw.columns else None)
+    meanings: list[Any] = [asdict(column) for column in raw.columns] or list(raw.symbols)
+    found = fingerprint(raw.x, meanings or None)
     if raw.published and found != raw.published:
         raise InputError("is not the published data: its hash differs", where=raw.source, mend="fetch its files again")
     return found

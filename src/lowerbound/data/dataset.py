@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Kind = Literal["binary", "unit", "levels", "real", "count", "table"]
-"""What a value is: 0/1; a real in [0, 1]; an integer 0..levels-1; any real; an integer >= 0; mixed columns."""
+Kind = Literal["binary", "unit", "levels", "real", "count", "table", "sequence", "series"]
+"""What a value is: 0/1; a real in [0, 1]; an integer 0..levels-1; any real; an integer >= 0; mixed columns; a symbol
+0..levels-1 of a sequence, the last of which is its end; a real of a series. After the end of either stands NaN."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Summary:
     """What a model may know of the data before training: from the training split alone.
 
     *Shapes*: ``mean`` and ``std`` have shape ``shape`` (NaN cells left out); images are (channels, height, width).
-    ``classes`` counts the labels 0, 1, ... that examples may have; 0 where there are none.
+    ``classes`` counts the labels 0, 1, ... that examples may have; 0 where there are none. Of sequences and series the
+    statistics are the same at every step; ``frequencies`` (levels,) are the shares of the symbols of a sequence.
     """
 
     kind: Kind
@@ -38,6 +40,7 @@ class Summary:
     levels: int = 0
     columns: tuple[Column, ...] = ()
     classes: int = 0
+    frequencies: Tensor | None = None
 
     @property
     def parts(self) -> int:
@@ -77,6 +80,7 @@ class Data:
     columns: tuple[Column, ...] = ()
     binarisation: str = "none"
     label_names: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ from lowerbound.data.dataset import Kind
 from lowerbound.data.scan import Facts
 from lowerbound.errors import InputError, nearest
 
-KINDS: tuple[Kind, ...] = ("binary", "unit", "levels", "real", "count", "table")
+KINDS: tuple[Kind, ...] = ("binary", "unit", "levels", "real", "count", "table", "sequence", "series")
 BYTE = 255
 
 
@@ -38,6 +38,9 @@ def check(wanted: str) -> str:
 
 def meaning(dtype: np.dtype, axes: int, facts: Facts, wanted: str, where: object) -> Meaning:
     """The meaning of values of ``dtype`` in arrays of ``axes`` axes: as ``wanted``, else as guessed."""
+    name, _, number = wanted.partition(":")
+    if name == "sequence" or name == "series":
+        return Meaning(name, wanted, int(number or 0))  # type: ignore[arg-type]
     if wanted == "auto":
         return guess(dtype, axes, facts)
     return asked(dtype, facts, wanted, where)

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from lowerbound.data import sequences
 from lowerbound.data.build import build, wanted
 from lowerbound.data.dataset import Data
 from lowerbound.data.formats import amat, choice, frame, idx, npy, parquet, pictures, text
+from lowerbound.data.formats import sequences as stored
 from lowerbound.data.formats.detect import detect
 from lowerbound.data.guard import LIMIT, show, status
 from lowerbound.data.labels import coded
@@ -43,15 +45,16 @@ def load(
     """The data set of a name, a file or a folder of pictures, split, checked and with its kind said.
 
     Args:
-        source: a name of :data:`NAMES`; a .npy, .npz, idx(.gz), CSV(.gz) or Parquet file; a folder of pictures. A
-            path with the name of a set is written ``./name``.
+        source: a name of :data:`NAMES`; a .npy, .npz, idx(.gz), CSV(.gz) or Parquet file; a .txt file with one sequence
+            a line; a folder of pictures. A path with the name of a set is written ``./name``.
         data_dir: where the files of named sets lie; else the variable LOWERBOUND_DATA; else they are downloaded.
         binarise: "none", "threshold" (above half of the range), "fixed" (one draw with the published seed), "fresh"
             (a draw at each use in training; other splits as "fixed"), or "default": "fresh" for mnist and
             fashion-mnist, "none" for all else.
         valid, test: shares held out, where the source names no such split.
         seed: of the permutation that the held-out examples are the first of.
-        kind: "auto", or what the values are: binary, unit, levels[:N], real, count, table.
+        kind: "auto", or what the values are: binary, unit, levels[:N], real, count, table; sequence (of symbols) or
+            series (of measurements), of unequal lengths.
         download: whether files that are not there may be fetched.
         array, labels: the arrays of an .npz that hold examples and labels; ``labels`` also names a column of a table.
         columns: for tables, kinds of columns: numeric, count, binary, category, or drop.
@@ -73,15 +76,23 @@ MEMORY = "memory"
 """The source that the record names for data given as an array or a frame: nothing to read again."""
 
 
-def from_array(x: Any, y: Any = None, *, name: str = "array", **options: Any) -> Data:
+def from_array(
+    x: Any, y: Any = None, *, name: str = "array", lengths: Any = None, mask: Any = None, **options: Any
+) -> Data:
     """The data set of an array, a tensor, nested lists, or a DataFrame; the options are those of :func:`load`.
+
+    Texts are sequences of characters. Lists of unequal lengths are taken with ``kind`` sequence or series; so is a
+    padded array, with ``lengths`` (n,), a ``mask`` (n, T) of 0 and 1, or NaN after the end of each.
 
     >>> from_array([[0.0, 1.5], [2.0, 0.5], [1.0, 1.0]], valid=0, test=0).kind
     'real'
     """
     chosen = Options(**options)
     unused(chosen, "array")
-    if frame.is_frame(x):
+    if sequences.asked(chosen) or sequences.texts(x) or lengths is not None or mask is not None:
+        unused(chosen, "labels", "columns")
+        raw = sequences.of_python(x, lengths, mask, chosen, name)
+    elif frame.is_frame(x):
         raw = table(frame.read(x, name), chosen, name, name, first_line=0)
     else:
         unused(chosen, "labels")
@@ -111,6 +122,9 @@ def read(path: Path, options: Options) -> Raw:
         unused(options, "array", "labels", "columns")
         return folder(path)
     found = detect(path)
+    raw = in_steps(path, found, options)
+    if raw is not None:
+        return raw
     if found in ("text", "parquet"):
         unused(options, "array")
         cells, line = text.read(path) if found == "text" else (parquet.read(path), 0)
@@ -123,6 +137,27 @@ def read(path: Path, options: Options) -> Raw:
         return tabled(labelled(Raw(path.name, where, {ALL: idx.read(path)}), beside(path)), options)
     reader = amat.read if found == "amat" else npy.read
     return tabled(Raw(path.name, where, {ALL: reader(path)}), options)
+
+
+def in_steps(path: Path, found: str, options: Options) -> Raw | None:
+    """The sequences of a file, if it holds such: as asked, else a .txt that is no table, or an .npz with lengths."""
+    asked = sequences.asked(options)
+    plain = options.kind == "auto" and options.like is None and path.suffix.lower() == ".txt"
+    if found == "text" and (asked == "sequence" or plain):
+        read = stored.text_lines(path)
+        if asked or not stored.is_table(read):
+            unused(options, "array", "labels", "columns")
+            return stored.text(path, read, options)
+    if found == "npz" and (asked or stored.ends(path, options)):
+        unused(options, "columns")
+        raw, y = stored.arrays(path, stored.ends(path, options), options)
+        return labelled(raw, y)
+    if asked and found != "npy":
+        what = f"cannot be of kind {asked}: it is a file of type {found}"
+        raise InputError(what, where=show(path), mend="give a .txt file, an .npz with lengths, or lists in Python")
+    if asked:
+        return sequences.of_array(np.asarray(npy.read(path)), None, None, options, path.name, show(path))
+    return None
 
 
 def folder(path: Path) -> Raw:
@@ -175,7 +210,8 @@ def values(x: Any, where: str) -> np.ndarray:
         found = found.astype(np.float64) if found.dtype == object else found
     except (ValueError, TypeError) as error:
         what = "is not an array of numbers (ragged, or words in it)"
-        raise InputError(what, where=where, mend="give rows of one length, or a DataFrame") from error
+        mend = "give rows of one length, kind sequence or series for unequal ones, or a DataFrame"
+        raise InputError(what, where=where, mend=mend) from error
     npy.plain_type(found.dtype, where)
     return found
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lowerbound.data import factors
+from lowerbound.data import dates, factors, sequences
 from lowerbound.data.download import fetch
 from lowerbound.data.formats import amat, idx, mat, npz
 from lowerbound.data.raw import ALL, Raw
@@ -21,6 +21,7 @@ NAMES = {
     "binarized-mnist": "MNIST as drawn once by Larochelle and Murray: 50,000 / 10,000 / 10,000, 28 x 28, 0 or 1",
     "frey": "1,965 video frames of one face, 28 x 20, 256 grey levels",
     "factors": "6,144 pictures of one shape, 32 x 32, 0 or 1: shape, scale, rotation, x and y known; drawn here",
+    "dates": "9,000 dates written in six ways: texts of 8 to 18 characters whose entropy is known; written here",
 }
 """Name -> what it is."""
 
@@ -31,6 +32,7 @@ PUBLISHED = {
     "binarized-mnist": "548d8ece6786f957f299965364083471fca6abaea9694a7c28f1e4faf281fb7b",
     "frey": "25c791ab700859a54c4ca849f4bb4889849f1e47f82cb26eff213dfedb57d4f2",
     "factors": "5399217bc7c749765f89e4e7bd2aa374659cfbcbdf7097fd92fd8a158c308657",
+    "dates": "54f4952ecf71ba910010a5a4306962409d979e986aca5890bb72c76d911a392c",
 }
 """The fingerprint of each set's arrays as published: other contents under the same name are refused."""
 
@@ -132,6 +134,14 @@ def factor_grid(find: Find) -> Raw:
     return Raw("factors", "lowerbound", {ALL: x}, {ALL: shape}, factors.SHAPES, notes=(note,))
 
 
+def written_dates(find: Find) -> Raw:
+    """The texts of :mod:`lowerbound.data.dates`, labelled by the way they are written."""
+    texts, ways = dates.texts()
+    note = f"no model can expect more than -{dates.ENTROPY:.3f} nats a text: days and ways are uniform"
+    raw = sequences.of_texts(texts, "dates", "lowerbound")
+    return replace(raw, y={ALL: ways}, label_names=dates.WAYS, notes=(note,))
+
+
 READERS: dict[str, Callable[[Find], Raw]] = {
     "digits": digits,
     "mnist": mnist,
@@ -139,4 +149,5 @@ READERS: dict[str, Callable[[Find], Raw]] = {
     "binarized-mnist": binarized,
     "frey": frey,
     "factors": factor_grid,
+    "dates": written_dates,
 }

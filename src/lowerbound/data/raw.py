@@ -19,7 +19,8 @@ class Raw:
     """Arrays (n, ...) by the splits that the source itself names, or under "all".
 
     ``kind`` and ``why`` are set only where the source itself knows the meaning ("levels:17"); ``columns`` only for
-    tables, whose array then holds float64 cells: codes for categories, NaN for missing ones. ``published``
+    tables, whose array then holds float64 cells: codes for categories, NaN for missing ones; ``symbols`` only for
+    sequences (kind "sequence:17", or "series"), whose arrays hold NaN after the end of each example. ``published``
     is the fingerprint that the arrays of a named set must have. Faults name ``source``.
     """
 
@@ -31,6 +32,7 @@ class Raw:
     kind: str = "auto"
     why: str = ""
     columns: tuple[Column, ...] = ()
+    symbols: tuple[str, ...] = ()
     binarise: str = "none"
     published: str = ""
     notes: tuple[str, ...] = ()

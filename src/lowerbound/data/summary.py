@@ -43,7 +43,10 @@ def summary(data: Data) -> Summary:
     >>> summary(data).mean
     tensor([1.6667, 5.0000])
     """
-    mean, std = moments(data.splits["train"].x)
+    x = data.splits["train"].x
+    if data.kind in ("sequence", "series"):
+        return of_steps(data, x)
+    mean, std = moments(x)
     if data.kind == "binary":
         std = np.sqrt(mean * (1 - mean))
     return Summary(
@@ -55,3 +58,19 @@ def summary(data: Data) -> Summary:
         data.columns,
         data.classes,
     )
+
+
+def of_steps(data: Data, x: Any) -> Summary:
+    """The summary of sequences or series: mean and deviation over examples and steps, the same at every step."""
+    tail = data.shape[1:]
+    count, total, squares = np.zeros(tail), np.zeros(tail), np.zeros(tail)
+    shares = np.zeros(data.levels)
+    for _, block in blocks(x):
+        there = block[~np.isnan(block)].reshape(-1, *tail).astype(np.float64)
+        count, total, squares = count + len(there), total + there.sum(0), squares + np.square(there).sum(0)
+        shares += np.bincount(there.astype(np.int64).ravel(), minlength=data.levels) if data.levels else 0
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
+    every = (torch.from_numpy(np.broadcast_to(a, data.shape).copy()).float() for a in (mean, std))
+    frequencies = torch.from_numpy(shares / shares.sum()).float() if data.levels else None
+    return Summary(data.kind, data.shape, *every, data.levels, classes=data.classes, frequencies=frequencies)

@@ -16,6 +16,7 @@ SUITED = {
     "binarized-mnist": "mnist",
     "frey": "frey",
     "factors": "factors",
+    "dates": "sequence",
 }
 """Named data set -> the recipe used when none is asked for."""
 TABLES = (".csv", ".tsv", ".parquet", ".pq")

@@ -62,7 +62,7 @@ class DataSpec(Frozen):
     valid: Annotated[float, Field(ge=0, lt=1)] = 0.1
     test: Annotated[float, Field(ge=0, lt=1)] = 0.1
     seed: int = 0
-    kind: Literal["auto", "binary", "unit", "levels", "real", "count", "table"] = "auto"
+    kind: Literal["auto", "binary", "unit", "levels", "real", "count", "table", "sequence", "series"] = "auto"
     array: str | None = None
     labels: str | None = None
 
