@@ -85,6 +85,11 @@ class Autoencoder(nn.Module):
         """Whether there is a density over codes, and with it a bound on log p(x)."""
         return self.posterior.density
 
+    @property
+    def names_class(self) -> bool:
+        """Whether ``class_logits`` answers."""
+        return self.posterior.names_class
+
     def given(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What is modelled of x (batch, *shape) with labels y (batch,), and the condition c (batch, its width)."""
         return self.condition(x, y)

@@ -37,6 +37,10 @@ class SemiSupervised(Autoencoder):
     def rate_width(self) -> int:
         return super().rate_width + 1
 
+    @property
+    def names_class(self) -> bool:
+        return True
+
     def class_logits(self, x: Tensor) -> Tensor:
         """Logits of q(y|x): (batch, classes)."""
         return at_least_float32(self.classifier(self.corruption(self.features(x))))

@@ -37,6 +37,11 @@ class Posterior(nn.Module, ABC):
         """How many N(0, 1) numbers ``transform`` takes for one code."""
         return self.width
 
+    @property
+    def names_class(self) -> bool:
+        """Whether a code names a class, so that ``class_logits`` answers."""
+        return False
+
     @abstractmethod
     def forward(self, features: Tensor) -> Any:
         """(batch, features) -> q(z|x), in at least float32, with ``transform(noise)`` for N(0, 1) noise."""

@@ -54,6 +54,10 @@ class Categorical(Posterior):
         logits = at_least_float32(self.head(features)).unflatten(-1, (self.latent, self.classes))
         return OneHot(logits, self.temperature, hard=not (self.relaxed and self.training))
 
+    @property
+    def names_class(self) -> bool:
+        return self.latent == 1
+
     def class_logits(self, features: Tensor) -> Tensor:
         """The logits of the code, where it is a single categorical: it may be read as a class."""
-        return self.head(features) if self.latent == 1 else super().class_logits(features)
+        return self.head(features) if self.names_class else super().class_logits(features)

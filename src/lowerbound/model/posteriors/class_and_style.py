@@ -50,6 +50,10 @@ class ClassAndStyle(Posterior):
         logits, style = at_least_float32(self.head(features)).split([self.classes, self.latent], -1)
         return Delta(torch.cat([F.softmax(logits, -1), style], -1))
 
+    @property
+    def names_class(self) -> bool:
+        return True
+
     def represent(self, z: Tensor) -> Tensor:
         if self.heads is None:
             return z
