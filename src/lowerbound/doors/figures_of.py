@@ -73,7 +73,8 @@ def code_size(trained: Any) -> Any:
     from lowerbound.training.codes import codes
 
     z = codes(trained.model, trained.data, "test").abs()
-    return Estimate.of(torch.as_tensor(z).sum(1) / z.shape[1], unit="a number of the code")
+    width = z.shape[1]
+    return Estimate.of(torch.as_tensor(z).sum(1) / width, unit="a number of the code")  # not nats: sizes of a code
 
 
 def claimed(trained: Any) -> Any:

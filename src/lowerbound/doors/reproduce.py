@@ -163,10 +163,10 @@ def summed(row: Mapping[str, Any], found: Sequence[dict[str, Any]], seeds: int, 
         values = [f[name]["value"] for f in found]
         spread = statistics.stdev(values) if len(values) > 1 else None
         first = found[0][name]
-        out[name] = {"value": statistics.fmean(values), "spread": spread, "unit": first["unit"]}
+        out[name] = {"value": sum(values) / len(values), "spread": spread, "unit": first["unit"]}
         out[name] |= {"stderr": first["stderr"], "n": first["n"], "values": values}
     times = [f["seconds"] for f in found if f["seconds"] is not None]
-    return out | {"seconds": statistics.fmean(times) if times else None, "seeds": seeds, "scale": scale}
+    return out | {"seconds": sum(times) / len(times) if times else None, "seeds": seeds, "scale": scale}
 
 
 def markdown(table: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> str:

@@ -19,6 +19,7 @@ from lowerbound.readers import figures, pictures
 from lowerbound.readers.evaluate import Evaluation, evaluate
 from lowerbound.readers.explain_run import RunExplanation, explain_run
 from lowerbound.readers.latent.manifold import manifold
+from lowerbound.readers.two_sample import section
 from lowerbound.training.load import Trained
 from lowerbound.training.measure import ACTIVE
 
@@ -52,7 +53,7 @@ def page(trained: Trained, evaluation: Evaluation | None, split: str) -> str:
         alarms(trained),
         dimensions(trained, evaluation) if evaluation is not None and bounded else "",
         training(trained),
-        *(willing(part, trained, split) for part in (reconstructions, samples, latent_plane, interpolations)),
+        *(willing(part, trained, split) for part in (reconstructions, samples, latent_plane, matching, interpolations)),
         repeat(trained, evaluation),
     )
     template = Template(resources.files("lowerbound.readers").joinpath("report.html").read_text("utf-8"))
@@ -68,6 +69,12 @@ def titled(trained: Trained, e: Evaluation | None) -> str:
     """The title of the page: the run and its bound."""
     figure = f"{e.elbo.value:.2f} nats" if e is not None and e.elbo is not None else "no bound"
     return f"{trained.run.path.name}: {figure}"
+
+
+def matching(trained: Trained, split: str) -> str:
+    """Whether codes match the prior, for a model that was trained to make them match or that has no rate to tell."""
+    wanted = trained.spec.regulariser.name in ("adversary", "mmd") or not trained.model.has_bound
+    return section(trained, split) if wanted else ""
 
 
 def willing(part: Callable[[Trained, str], str], trained: Trained, split: str) -> str:
