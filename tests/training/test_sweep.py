@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import signal
 
+import numpy as np
 import pytest
 import torch
 
+from lowerbound import data as data_floor
 from lowerbound.errors import InputError, Interrupted, NonFiniteError
 from lowerbound.training.load import load
 from lowerbound.training.loop import resume as resume_run
@@ -64,6 +66,17 @@ def test_every_member_is_the_run_that_train_makes(tmp_path, case):
         assert_equal_runs(run, other, 1e-9)
         assert run.spec() == other.spec()
         run.verify()
+
+
+def test_fresh_draws_and_labels_are_the_same_for_all_members(tmp_path):
+    random = np.random.default_rng(0)
+    y = random.integers(0, 3, 150)
+    grey = (0.1 + 0.8 * random.random((150, 8)) * (y[:, None] + 1) / 3).astype(np.float32)
+    data = data_floor.from_array(grey, y, binarise="fresh")
+    settings = spec(training=DOUBLE, condition={"name": "labels"})
+    runs = sweep(settings, BETAS, data, tmp_path / "sweep")
+    for run, other in zip(runs, alone(settings, BETAS, data, tmp_path), strict=True):
+        assert_equal_runs(run, other, 1e-9)
 
 
 @pytest.mark.parametrize("likelihood", [{}, {"variance": "optimal"}, {"variance": "fixed", "sigma": 0.5}])

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lowerbound import __version__
 from lowerbound.data import summary as summarise
-from lowerbound.data.dataset import Data
+from lowerbound.data.dataset import Data, Summary
 from lowerbound.errors import Interrupted, NonFiniteError
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import Estimate
@@ -113,10 +113,11 @@ class Training:
         stop: Callable[[], int | None],
         due: Callable[[], bool],
         device: torch.device,
+        summary: Summary | None = None,
     ) -> None:
         self.spec, self.data, self.run, self.watch, self.stop, self.due = spec, data, run, watch, stop, due
         self.device, self.dtype = device, DTYPES[spec.training.precision]
-        self.summary = summarise(data)
+        self.summary = summary or summarise(data)
         self.model = (model or build(spec, self.summary)).to(device, self.dtype)
         self.objective = objective_of(spec, self.summary)
         self.bound, self.game = bound_of(spec), game_of(spec, self.model)

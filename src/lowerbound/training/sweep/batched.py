@@ -56,9 +56,10 @@ class Linear(Function):
     def vmap(info: Any, in_dims: tuple[int | None, ...], x: Tensor, W: Tensor, b: Tensor) -> tuple[Tensor, int]:
         x, W, b = (front(t, d) for t, d in zip((x, W, b), in_dims, strict=True))
         W, b = (t.expand(info.batch_size, *t.shape[1:]) for t in (W, b))
-        rows = x.shape[1:-1]
+        if x.dim() == 3:  # no view of it: an activation in place would copy what it is a view of
+            return StackedLinear.apply(x, W, b.unsqueeze(1)), 0
         out = StackedLinear.apply(x.reshape(len(x), -1, x.shape[-1]), W, b.unsqueeze(1))
-        return out.reshape(len(out), *rows, -1), 0
+        return out.reshape(len(out), *x.shape[1:-1], -1), 0
 
 
 class CrossEntropy(Function):

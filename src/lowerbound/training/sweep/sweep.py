@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from lowerbound import __version__
+from lowerbound.data import summary
 from lowerbound.data.dataset import Data
 from lowerbound.errors import InputError, NonFiniteError
 from lowerbound.objective import Minimised, Player
@@ -68,12 +69,13 @@ class Sweep(Training):
     ) -> None:
         refuse(spec)
         self.betas, where = checked(betas), Path(path)
+        known = summary(data)
         self.members = [
-            Training(member(spec, b), data, Run(where / name_of(b)), None, Member(watch, b), stop, due, device)
+            Training(member(spec, b), data, Run(where / name_of(b)), None, Member(watch, b), stop, due, device, known)
             for b in self.betas
         ]
         self.going = list(range(len(self.members)))
-        super().__init__(spec, data, Run(where), None, watch, stop, due, device)
+        super().__init__(spec, data, Run(where), None, watch, stop, due, device, known)
         self.model.train()
         minimised = Minimised(self.model, self.objective, self.bound, samples=spec.training.samples)
         self.stack = Stack(minimised, [m.model for m in self.members], self.betas)
