@@ -392,6 +392,22 @@ def test_codes_that_are_categories_have_no_ways(tmp_path):
         morph.morph(trained, [0, 1])
 
 
+def test_a_class_inside_the_code_can_be_held(tmp_path):
+    settings = {
+        "posterior": {"name": "class-and-style"},
+        "prior": {"name": "class-and-style"},
+        "objective": {"name": "reconstruction"},
+        "training": {"epochs": 2, "batch": 64},
+    }
+    trained = finished(tmp_path / "run", data_floor.load("digits"), **settings)
+    made = manifold.manifold(trained, 3, label="3")
+    assert made.dimensions == (10, 11)
+    assert made.z[..., :10].reshape(-1, 10).unique(dim=0).tolist() == [[0, 0, 0, 1, 0, 0, 0, 0, 0, 0]]
+    style = Space(trained).encode("test", [5])[0, 10:]
+    kept = traverse.traverse(trained, row=5, label="8")
+    assert kept.base[8] == 1 and torch.equal(kept.base[10:], style)
+
+
 def test_codes_that_follow_no_prior_have_their_own_quantiles(tmp_path):
     settings = {
         "posterior": {"name": "deterministic"},

@@ -21,7 +21,7 @@ KINDS = ("linear", "spherical")
 MOVING = (".gif", ".webp", ".apng")
 Label = Annotated[
     str | None,
-    typer.Option("--label", help="In a model conditioned on labels: the class to hold fixed.", metavar="CLASS"),
+    typer.Option("--label", help="In a model that knows labels: the class to hold fixed.", metavar="CLASS"),
 ]
 Given = Annotated[
     int | None,

@@ -65,11 +65,16 @@ def condition_of_label(trained: Trained, label: str) -> Tensor:
     condition = trained.model.condition
     if not condition.labelled:
         raise InputError("the model is not conditioned on labels", where="--label", mend="leave it out")
-    names = list(trained.data.label_names) or [str(k) for k in range(condition.width)]
+    y = torch.tensor([class_number(trained, label, condition.width)])
+    return one_hot(y, condition.width, torch.zeros(1))
+
+
+def class_number(trained: Trained, label: str, classes: int) -> int:
+    """The number of a class, by its name or number."""
+    names = list(trained.data.label_names) or [str(k) for k in range(classes)]
     if label not in names:
         raise InputError(f"no such class {label!r}", where="--label", mend=nearest(label, names))
-    y = torch.tensor([names.index(label)], device=next(trained.model.parameters()).device)
-    return one_hot(y, condition.width, next(trained.model.parameters())).cpu()
+    return names.index(label)
 
 
 def conditions(trained: Trained, x: Tensor, y: Tensor | None) -> Tensor | None:

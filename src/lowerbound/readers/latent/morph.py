@@ -93,7 +93,7 @@ def morph(
     _ = space.numbers  # refuses codes that are categories
     rows = [stop_of(space, split, stop) for stop in through]
     stops = [*rows, rows[0]] if loop else rows
-    means = space.encode(split, stops)
+    means = space.with_class(space.encode(split, stops))
     z, at = way(means, frames, kind, loop)
     names = tuple(groups.named(trained.data, split, row) for row in stops)
     return Morph(z, space.decode(z), at, tuple(stops), names, kind, loop, split)

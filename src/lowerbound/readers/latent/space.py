@@ -56,7 +56,7 @@ class Space:
     Args:
         trained: the run.
         split: where examples are looked up.
-        label: the class to hold fixed, in a model that is conditioned on labels.
+        label: the class to hold fixed, in a model that is conditioned on labels or whose code names a class.
         given: the row whose condition is held fixed, in a model conditioned on a part of x.
         seed: of the draws from a prior whose quantiles have no closed form.
     """
@@ -72,7 +72,30 @@ class Space:
     ) -> None:
         self.trained, self.model, self.split, self.seed = trained, trained.model, split, seed
         self.width: int = trained.model.width
+        self.held: int | None = None
+        if label is not None and self.mixed and not trained.model.condition.labelled:
+            self.held = pictures.class_number(trained, label, self.classes)
+            label = None
         self.condition = self.fixed(label, given)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether a code is a class, one-hot, with numbers of style behind it."""
+        return bool(self.model.posterior.support == "one-hot and real")
+
+    @property
+    def classes(self) -> int:
+        """How many coordinates of the code are its class; 0 where it names none."""
+        posterior: Any = self.model.posterior
+        return posterior.classes if self.mixed else 0
+
+    def with_class(self, z: Tensor) -> Tensor:
+        """Codes (..., width) with the class that is held fixed in place of their own."""
+        if self.held is None:
+            return z
+        y = torch.zeros(self.classes)
+        y[self.held] = 1
+        return torch.cat([y.to(z).expand(*z.shape[:-1], -1), z[..., len(y) :]], -1)
 
     def fixed(self, label: str | None, given: int | None) -> Tensor | None:
         """The condition (1, its width) that is held fixed; None in a model without one."""
@@ -148,8 +171,8 @@ class Space:
         Raises:
             InputError: all are categories, which have no quantiles and nothing between them.
         """
-        if self.normal is not None:
-            return tuple(range(self.width))
+        if self.normal is not None or self.mixed:
+            return tuple(range(self.classes, self.width))
         found = tuple(j for j in range(self.width) if len(self.draws[:, j].unique()) > DISTINCT)
         if not found:
             what = "its codes are categories: there is no way between two and no quantile"
@@ -172,12 +195,15 @@ class Space:
         middle = self.draws.mean(0)  # not nats: a place in latent space
         kept = [j for j in range(self.width) if j not in self.numbers]
         middle[kept] = self.draws[0, kept]
-        return middle
+        return self.with_class(middle)
 
     @property
     def middle(self) -> str:
         """What ``centre`` is, in words."""
-        return "the prior's mean" if self.follows else "the mean of the training examples' codes"
+        place = "the prior's mean" if self.follows else "the mean of the training examples' codes"
+        if not self.mixed:
+            return place
+        return f"{place}, the class " + ("at one draw" if self.held is None else f"at {self.held}")
 
     @property
     def words(self) -> str:

@@ -108,7 +108,7 @@ def traverse(
     base = space.centre.float()
     if row is not None:
         found = groups.attribute(trained.data, str(row), "--row")
-        base = space.encode(split, groups.rows_of(trained.data, split, found))[0]
+        base = space.with_class(space.encode(split, groups.rows_of(trained.data, split, found)))[0]
     u = torch.linspace(tail, 1 - tail, steps, dtype=torch.float64)
     z = moved(base, space.quantile(u).float(), chosen)
     x = space.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
