@@ -31,7 +31,7 @@ MEMBERS = [(kind, name) for kind, registry in REGISTRIES.items() for name in reg
 SECTIONS = ["Shapes", "Units and sign", "Neutral setting", "Source"]
 PICTURES = [(1, 8, 8), (3, 7, 5), (2, 1, 9)]
 ROWS = [(6,), (1,)]
-KINDS = ["binary", "unit", "levels", "real", "count", "table"]
+KINDS = ["binary", "unit", "levels", "real", "count", "table", "sequence", "series"]
 
 
 def mentioned(annotation: Any) -> Iterator[Any]:

@@ -19,9 +19,12 @@ COLUMNS = (
     Column("team", "category", ("x", "y")),
 )
 
+STEPS, SYMBOLS = 6, 5
+"""Of a sequence; a series has 3 features."""
+
 
 def batch(kind: Kind, shape: tuple[int, ...] = (6,), n: int = 5, levels: int = 16, seed: int = 0) -> Tensor:
-    """Examples of this kind, float32; a table has missing cells."""
+    """Examples of this kind, float32; a table has missing cells, a sequence or a series has its own shape and ends."""
     g = torch.Generator().manual_seed(seed)
     uniform = torch.rand((n, *shape), generator=g)
     if kind == "table":
@@ -31,6 +34,14 @@ def batch(kind: Kind, shape: tuple[int, ...] = (6,), n: int = 5, levels: int = 1
         rows[:, 0] = 170 + 10 * torch.randn(n, generator=g)
         rows[0, 0] = rows[1, 1] = rows[2, 2] = rows[3, 3] = torch.nan
         return rows
+    if kind in ("sequence", "series"):
+        ends = torch.arange(n) % STEPS + 1
+        there = torch.arange(STEPS) < ends.unsqueeze(-1)
+        if kind == "series":
+            return torch.where(there.unsqueeze(-1), 3 + 2 * torch.randn((n, STEPS, 3), generator=g), torch.nan)
+        codes = (torch.rand((n, STEPS), generator=g) * (SYMBOLS - 1)).floor()
+        codes[torch.arange(n), ends - 1] = SYMBOLS - 1
+        return torch.where(there, codes, torch.nan)
     made = {
         "binary": (uniform > 0.5).float(),
         "unit": uniform,
@@ -46,7 +57,11 @@ def summary(kind: Kind, shape: tuple[int, ...] = (6,), levels: int = 16) -> Summ
     x = batch(kind, shape, 200, levels)
     mean, std = np.nanmean(x.double().numpy(), 0), np.nanstd(x.double().numpy(), 0)
     columns = COLUMNS if kind == "table" else ()
-    known = levels if kind == "levels" else 0
+    known = {"levels": levels, "sequence": SYMBOLS}.get(kind, 0)
+    if kind in ("sequence", "series"):
+        axes = (0, 1)
+        mean = np.broadcast_to(np.nanmean(x.double().numpy(), axes), x.shape[1:]).copy()
+        std = np.broadcast_to(np.nanstd(x.double().numpy(), axes), x.shape[1:]).copy()
     return Summary(kind, tuple(x.shape[1:]), torch.tensor(mean).float(), torch.tensor(std).float(), known, columns)
 
 

@@ -15,7 +15,7 @@ from lowerbound.model.likelihoods import LIKELIHOODS
 
 from .examples import COLUMNS, batch, summary
 
-KINDS = ["binary", "unit", "levels", "real", "count", "table"]
+KINDS = ["binary", "unit", "levels", "real", "count", "table", "sequence", "series"]
 SMALL = {"name": "mlp", "hidden": [12]}
 
 
@@ -164,7 +164,8 @@ def test_a_loaded_model_needs_only_the_kind_and_the_weights(kind):
     other.load_state_dict(model.state_dict())
     x, noise = batch(kind, (1, 4, 3), 5), torch.randn(1, 5, 2)
     assert torch.equal(model(x, noise=noise).elbo(), other(x, noise=noise).elbo())
-    assert torch.equal(model.decode_mean(noise), other.decode_mean(noise))
+    means = (m.decode_mean(noise).nan_to_num(-1) for m in (model, other))
+    assert torch.equal(*means)
 
 
 @pytest.mark.parametrize("name", sorted(LIKELIHOODS))

@@ -69,6 +69,7 @@ def assemble(
         represented = _posterior(q, width, latent).represented
     outward = _decoder(decoder, encoder, represented + given.width, observed)
     if isinstance(outward, Network):
+        outward.reads(features.output_shape) if outward.autoregressive else None
         outward.start(observed.output_bias(given.summary))
     head = _posterior(q, width, latent)
     p = dict(prior or {"name": "standard-normal"})
@@ -132,7 +133,9 @@ def _encoder(part: Part | nn.Module, inputs: tuple[int, ...], given: Condition) 
     name = options.pop("name")
     if extra:
         spatial = NETWORKS[name].spatial and len(inputs) == 3
-        inputs = (inputs[0] + extra, *inputs[1:]) if spatial else (math.prod(inputs) + extra,)
+        steps = len(inputs) == 2
+        wide = (inputs[0], extra + inputs[1]) if steps else (math.prod(inputs) + extra,)
+        inputs = (inputs[0] + extra, *inputs[1:]) if spatial else wide
     return NETWORKS.build(name, inputs, None, **options)
 
 

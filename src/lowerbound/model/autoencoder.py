@@ -20,6 +20,7 @@ from lowerbound.model.features import Features
 from lowerbound.model.likelihoods import Likelihood
 from lowerbound.model.posteriors import Posterior
 from lowerbound.model.priors import Prior
+from lowerbound.model.step_by_step import StepByStep, run
 
 
 @contextmanager
@@ -116,22 +117,39 @@ class Autoencoder(nn.Module):
     def outputs(self, z: Tensor, c: Tensor | None = None, x: Tensor | None = None) -> Tensor:
         """What the decoder emits: z (..., width), c (batch, its width) -> (..., *output_shape).
 
-        Only an autoregressive decoder reads x (batch, *shape), what comes before each of its parts.
+        Only an autoregressive decoder reads x (batch, *shape), what comes before each of its steps; without x it reads
+        the likeliest of its own.
         """
+        seen = self.seen(z, c)
+        flat = seen.reshape(-1, seen.shape[-1])
+        if not self.autoregressive:
+            out = self.decoder(flat)
+        elif x is None:
+            return run(self, z, c, draw=False)[0]
+        else:
+            before = self.features(x)
+            before = before.expand(*z.shape[:-1], *before.shape[1:]).reshape(-1, *before.shape[1:])
+            out = self.decoder(flat, before)
+        return out.reshape(*z.shape[:-1], *self.likelihood.output_shape)
+
+    @property
+    def autoregressive(self) -> bool:
+        """Whether the decoder reads what it emits, so that p(x|z) is a product of p(x_t | x_<t, z)."""
+        return getattr(self.decoder, "autoregressive", False)
+
+    def seen(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """What the decoder sees of codes z (..., width) and conditions c (batch, their width): (..., numbers)."""
         seen = self.posterior.represent(z)
         if self.condition.width:
             if c is None:
                 raise InputError("the decoder needs the condition", where="condition", mend="give labels or the part")
             seen = torch.cat([seen, c.to(seen).expand(*seen.shape[:-1], self.condition.width)], -1)
-        flat = seen.reshape(-1, seen.shape[-1])
-        if x is not None and getattr(self.decoder, "autoregressive", False):
-            out = self.decoder(flat, x.expand(*z.shape[:-1], *x.shape[1:]).reshape(-1, *x.shape[1:]))
-        else:
-            out = self.decoder(flat)
-        return out.reshape(*z.shape[:-1], *self.likelihood.output_shape)
+        return seen
 
     def decode(self, z: Tensor, c: Tensor | None = None) -> Distribution:
         """p(x|z) of z (..., width): a distribution over (..., *shape)."""
+        if self.autoregressive:
+            return StepByStep(self, z, c)
         return self.likelihood(at_least_float32(self.outputs(z, c)))
 
     def decode_mean(self, z: Tensor, c: Tensor | None = None) -> Tensor:
@@ -187,6 +205,8 @@ class Autoencoder(nn.Module):
 
 def joined(features: Tensor, c: Tensor, inputs: tuple[int, ...] | None) -> Tensor:
     """Features and condition as a network of these ``inputs`` takes them: further channels, or further numbers."""
+    if inputs is not None and len(inputs) == 2:
+        return torch.cat([c.to(features).unsqueeze(1).expand(-1, inputs[0], -1), features], -1)
     if inputs is not None and len(inputs) == 3:
         planes = c[:, :, None, None].expand(-1, -1, *features.shape[2:])
         return torch.cat([features, planes.to(features)], 1)

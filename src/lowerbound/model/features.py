@@ -13,7 +13,9 @@ class Features(nn.Module):
 
     Binary and [0, 1] values are passed as they are; levels are laid on [-1, 1]; real values are standardised; counts
     become log(1 + x). A table's row becomes a flat vector: its numbers so treated, 0 where a cell is missing; its
-    categories one-hot, all 0 where missing; and for each column 1 where the cell is missing.
+    categories one-hot, all 0 where missing; and for each column 1 where the cell is missing. Sequences and series
+    become steps (T, numbers + 1): symbols one-hot, measurements standardised, then 1 where the step is there; after
+    the end all 0.
 
     >>> s = Summary("levels", (2,), torch.ones(2), torch.ones(2), levels=17)
     >>> Features(s)(torch.tensor([[0.0, 12.0]]))
@@ -38,6 +40,8 @@ class Features(nn.Module):
             self.scale.fill_(1)
         if summary.kind == "table":
             self._table(summary)
+        if summary.kind in ("sequence", "series"):
+            self._steps_of(summary)
 
     def _table(self, summary: Summary) -> None:
         """Which columns are numbers, which are counts, and which code of which column each one-hot place stands for."""
@@ -53,7 +57,14 @@ class Features(nn.Module):
         self.mean[plain], self.scale[plain] = 0.0, 1.0
         self.output_shape = (len(self.numbers) + len(places) + len(kinds),)
 
+    def _steps_of(self, summary: Summary) -> None:
+        self.register_buffer("codes", torch.arange(float(summary.levels)), persistent=False)
+        numbers = summary.levels if summary.kind == "sequence" else summary.shape[1]
+        self.output_shape = (summary.shape[0], numbers + 1)
+
     def forward(self, x: Tensor) -> Tensor:
+        if self.kind in ("sequence", "series"):
+            return self._steps(x)
         if self.kind in ("binary", "unit"):
             return x
         if self.kind == "count":
@@ -66,6 +77,13 @@ class Features(nn.Module):
         if self.kind in ("binary", "unit"):
             return scaled
         return torch.expm1(scaled) if self.kind == "count" else scaled * self.scale + self.mean
+
+    def _steps(self, x: Tensor) -> Tensor:
+        if self.kind == "sequence":
+            numbers, there = (x.unsqueeze(-1) == self.codes).to(x.dtype), ~torch.isnan(x)
+        else:
+            numbers, there = ((x - self.mean) / self.scale).nan_to_num(), ~torch.isnan(x).any(-1)
+        return torch.cat([numbers, there.to(x.dtype).unsqueeze(-1)], -1)
 
     def _row(self, x: Tensor, scaled: Tensor) -> Tensor:
         scaled = scaled.clone()

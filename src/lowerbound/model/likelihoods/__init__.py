@@ -8,6 +8,7 @@ from lowerbound.model.likelihoods.continuous_bernoulli import ContinuousBernoull
 from lowerbound.model.likelihoods.counts import NegativeBinomial, Poisson
 from lowerbound.model.likelihoods.levels import Categorical, DiscretisedLogistic
 from lowerbound.model.likelihoods.location import Laplace, Normal
+from lowerbound.model.likelihoods.tokens import Tokens
 
 __all__ = [
     "LIKELIHOODS",
@@ -21,5 +22,6 @@ __all__ = [
     "NegativeBinomial",
     "Normal",
     "Poisson",
+    "Tokens",
     "choose",
 ]

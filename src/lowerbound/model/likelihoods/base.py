@@ -21,13 +21,15 @@ class Likelihood(nn.Module, ABC):
     """p(x|z) of one example of shape ``summary.shape``, given what the decoder emits.
 
     ``about`` says what it is a likelihood of; ``kinds`` are the kinds of data it takes; ``output_shape`` is what the
-    decoder must emit for an example. ``fixed`` says that its deviation is a constant that a person chose.
+    decoder must emit for an example. ``fixed`` says that its deviation is a constant that a person chose. ``end`` is
+    the symbol that closes a sequence, where there is one.
     """
 
     about: ClassVar[str]
     kinds: ClassVar[tuple[Kind, ...]]
     name: ClassVar[str]
     fixed = False
+    end: int | None = None
     output_shape: tuple[int, ...]
 
     def __init__(self, summary: Summary, *, numbers: int = 1) -> None:
@@ -52,6 +54,10 @@ class Likelihood(nn.Module, ABC):
     def mean(self, out: Tensor) -> Tensor:
         """The expected x, in data units: (..., *shape)."""
         return self(at_least_float32(out)).mean
+
+    def each(self, out: Tensor, draw: bool) -> Tensor:
+        """A value of each part on its own, drawn or expected: (..., *shape)."""
+        return self(out).sample() if draw else self.mean(out)
 
     @abstractmethod
     def marginal_variance(self, summary: Summary) -> Tensor:

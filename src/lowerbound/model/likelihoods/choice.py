@@ -13,6 +13,8 @@ CHOICES = {
     "real": ("normal", "the values are real numbers; its deviation is learned"),
     "count": ("negative-binomial", "counts mostly vary more than a Poisson's; where they do not, it becomes one"),
     "table": ("columns", "each column of a table has a meaning of its own; missing cells are left out"),
+    "sequence": ("tokens", "the values are symbols in a sequence, up to and with its end"),
+    "series": ("normal", "the values are measurements; steps after the end are left out, its deviation is learned"),
     "few": ("categorical", "the values are whole numbers with {levels} levels, few enough for a probability each"),
     "many": ("discretised-logistic", "the values are whole numbers with {levels} levels, whose order it knows"),
 }

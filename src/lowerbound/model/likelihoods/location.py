@@ -17,6 +17,7 @@ from lowerbound.data.dataset import Summary
 from lowerbound.maths.normal import LOG_2PI
 from lowerbound.model.likelihoods.base import LIKELIHOODS, TINY, Likelihood
 from lowerbound.model.likelihoods.continuous_bernoulli import density_of_discrete
+from lowerbound.model.likelihoods.observed import Observed
 
 Variance = Literal["fixed", "learned", "optimal"]
 Deviation = Annotated[float, Field(gt=0)] | None
@@ -41,7 +42,7 @@ class LocationScale(Likelihood):
     ``"fixed"``: it is ``sigma``. ``shared=False`` gives each value a deviation of its own.
     """
 
-    kinds = ("real", "unit", "levels", "count", "binary")
+    kinds = ("real", "series", "unit", "levels", "count", "binary")
     about = "real values"
     centre: Tensor
     scale: Tensor
@@ -50,6 +51,7 @@ class LocationScale(Likelihood):
     def __init__(self, summary: Summary, variance: Variance, sigma: float | None, shared: bool) -> None:
         super().__init__(summary)
         self.variance, self.fixed, self.parts = variance, variance == "fixed", summary.parts
+        self.ragged = summary.kind == "series"
         own = summary.std.square()
         own = own.sum() / summary.parts if shared else own
         self.register_buffer("centre", summary.mean.flatten().clone())
@@ -92,18 +94,31 @@ class LocationScale(Likelihood):
     def forward(self, out: Tensor) -> Distribution:
         location = self.mean(out)
         deviation = self.sigma().expand(self.parts).reshape(self.shape)
-        return self._distribution(location, deviation.expand_as(location))
+        d = self._distribution(location, deviation.expand_as(location))
+        return Observed(d) if self.ragged else d
 
     def log_prob(self, out: Tensor, x: Tensor) -> Tensor:
+        if self.ragged:
+            return self._log_prob_there(self.location(out), x.flatten(1))
         misfit = self._misfit(self.location(out) - x.flatten(1))
         log_variance = self._fitted(misfit) if self.variance == "optimal" and self.training else self.log_variance
         return self._log_density(misfit, log_variance)
+
+    def _log_prob_there(self, location: Tensor, x: Tensor) -> Tensor:
+        """log p of the values that are there: NaN in x (batch, parts) is left out."""
+        there = ~torch.isnan(x)
+        misfit = self._misfit(location - torch.where(there, x, 0.0))
+        fitted = self.variance == "optimal" and self.training
+        log_variance = self._fitted(torch.where(there, misfit, torch.nan)) if fitted else self.log_variance
+        log_density = -misfit * self._precision(log_variance) - 0.5 * (log_variance + self.constant)
+        return torch.where(there, log_density, 0.0).sum(-1)
 
     def _fitted(self, misfit: Tensor) -> Tensor:
         """The best log variance for this batch, remembered in the running one. It is a variance, not nats."""
         with torch.no_grad():
             values = misfit.flatten(0, -2)
-            best = values.mean() if self.start.dim() == 0 else values.mean(0)  # not nats: a misfit, in data units
+            average = torch.nanmean if self.ragged else torch.mean  # not nats: a misfit, in data units
+            best = average(values) if self.start.dim() == 0 else average(values, 0)
             log_variance = torch.maximum(self._best(best), self._floor()).clamp(max=HIGHEST)
             self.start.copy_(torch.log(torch.lerp(self.start.exp(), log_variance.exp(), MOMENTUM)))
         return log_variance

@@ -3,6 +3,7 @@
 from lowerbound.model.networks.base import ACTIVATIONS, NETWORKS, Network
 from lowerbound.model.networks.convolutional import Convolutional
 from lowerbound.model.networks.mlp import MLP
+from lowerbound.model.networks.recurrent import Recurrent
 from lowerbound.model.networks.residual import Residual
 
-__all__ = ["ACTIVATIONS", "MLP", "NETWORKS", "Convolutional", "Network", "Residual"]
+__all__ = ["ACTIVATIONS", "MLP", "NETWORKS", "Convolutional", "Network", "Recurrent", "Residual"]

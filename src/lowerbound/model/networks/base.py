@@ -38,6 +38,12 @@ class Network(nn.Module, ABC):
         self.inputs, self.outputs = tuple(inputs), None if outputs is None else tuple(outputs)
         self.features = 0
 
+    autoregressive = False
+    """Whether, as a decoder, it reads what it emits: ``network(z, x)`` with the features of x."""
+
+    def reads(self, shape: tuple[int, ...]) -> None:
+        """Told, where it is autoregressive, the shape of the features that it will read."""
+
     def last_bias(self) -> Tensor | None:
         """The parameter that is added to the output, (*outputs) in any shape; None where there is none."""
         return None
