@@ -160,5 +160,17 @@ def test_bad_wishes_are_refused(run, monkeypatch):
         score(trained)
 
 
+def test_a_label_that_is_summed_over(tmp_path):
+    """The bound is there, as evaluate has it; importance weights and the cost of each value are not."""
+    trained = finished(
+        tmp_path / "run", data_floor.load("digits"), condition={"name": "inferred-labels", "hidden": [8]}
+    )
+    found = score(trained, samples=2)
+    assert found.features is None and found.lines()
+    assert found.bound.mean() == pytest.approx(evaluate(trained, samples=2).elbo.value, rel=1e-6)
+    with pytest.raises(InputError, match="importance weight"):
+        score(trained, estimator="iwae")
+
+
 def test_one_number_is_not_infinite(run):
     assert math.isfinite(score(run[0], estimator="iwae", samples=2).stderr.max())

@@ -27,7 +27,7 @@ from lowerbound.errors import InputError, nearest
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import Estimate, at_least_float32, log_mean_exp, mean_samples, sum_latent
 from lowerbound.training.load import Trained
-from lowerbound.training.measure import evaluating
+from lowerbound.training.measure import evaluating, labels_for
 from lowerbound.training.randomness import BLOCK, borrowed, mix, noise, reseed
 
 Estimator = Literal["elbo", "iwae"]
@@ -141,7 +141,7 @@ def score(
         samples: latent samples an example; up to 16, the elbo is that of ``evaluate`` with the same seed.
         estimator: "elbo", or "iwae" (tighter, and closer to log p(x) the more samples).
         batch: rows at a time; changes no figure.
-        features: whether to say what each value costs.
+        features: whether to say what each value costs; not known where a label is summed over.
 
     Raises:
         InputError: the model has no bound, or x is not like the data of training.
@@ -154,6 +154,7 @@ def score(
     if samples < 1:
         raise InputError(f"must be at least 1, got {samples}", where="samples", mend="give a positive number")
     data, name = source(trained, x, split)
+    features = features and not trained.model.condition.inferred
     pieces = [
         measured(trained.model, *rows, samples, estimator, seed, features)
         for rows in batches(data, name, trained.model, seed, batch)
@@ -186,7 +187,6 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor | None, int, int]]:
     """x, labels, first and last row: read in blocks whose draws are keyed by the block, handed on in batches."""
     like, n = next(model.parameters()), len(data.splits[split])
-    labels = data.splits[split].labels
     for start in range(0, n, BLOCK):
         rows = torch.arange(start, min(start + BLOCK, n))
         with borrowed(torch.device("cpu")):
@@ -195,7 +195,7 @@ def batches(
         x = x.to(like) if like.dtype == torch.float64 else x.to(like.device)
         for first in range(0, len(rows), batch):
             last = min(first + batch, len(rows))
-            y = None if labels is None else torch.as_tensor(labels[start + first : start + last]).long().to(x.device)
+            y = labels_for(model, data, split, rows[first:last])
             yield x[first:last], y, start + first, start + last
 
 
@@ -212,21 +212,22 @@ def measured(
 ) -> tuple[Tensor | None, ...]:
     """bound, stderr, rate, distortion, features and ess of the rows first..last-1, float64 on the CPU."""
     bounds, distortions, rates, costs = [], [], [], torch.zeros((), dtype=torch.float64)
+    weights = estimator == "iwae" or not model.condition.inferred
     with evaluating(model):
         for piece, begin in enumerate(range(0, samples, PIECE)):
             count = min(PIECE, samples - begin)
             drawn = noise(seed if piece == 0 else mix(seed, piece), first, last, count, model.noise_width)
-            terms = model(x, y=y, noise=drawn.to(x.device, next(model.parameters()).dtype), weights=True)
+            terms = model(x, y=y, noise=drawn.to(x.device, next(model.parameters()).dtype), weights=weights)
             distortions.append(terms.distortion.double().cpu())
             rates.append(count * sum_latent(terms.rate.double()).cpu())
-            weighted = estimator == "iwae" or terms.kind == "sampled"
+            weighted = weights and (estimator == "iwae" or terms.kind == "sampled")
             bounds.append((terms.log_weight if weighted else one_by_one(terms)).double().cpu())
             if features:
                 costs = costs + of_each(model, x, y, terms.z).sum(0)
     each, distortion = torch.cat(bounds), mean_samples(torch.cat(distortions))
     rate = torch.stack(rates).sum(0) / samples
-    weights = torch.softmax(each, 0)
-    ess = 1 / weights.square().sum(0) if estimator == "iwae" else None
+    shares = torch.softmax(each, 0)
+    ess = 1 / shares.square().sum(0) if estimator == "iwae" else None
     bound = log_mean_exp(each) if estimator == "iwae" else mean_samples(each)
     return bound, error(each, bound, estimator), rate, distortion, costs / samples if features else None, ess
 

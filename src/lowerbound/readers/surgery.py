@@ -26,7 +26,7 @@ from lowerbound.maths.surgery import Part, Parts, aggregate
 from lowerbound.maths.surgery import surgery as dissect
 from lowerbound.maths.units import Estimate, bits
 from lowerbound.training.load import Trained
-from lowerbound.training.measure import ACTIVE, evaluating
+from lowerbound.training.measure import ACTIVE, evaluating, labels_for
 from lowerbound.training.randomness import borrowed, generator, noise, reseed
 
 EXAMPLES, CHOICE = 2000, 21
@@ -129,8 +129,7 @@ def surgery(trained: Trained, split: str = "test", *, examples: int = EXAMPLES, 
     like = next(model.parameters())
     with evaluating(model), borrowed(like.device):
         reseed(like.device, CHOICE, seed)
-        labels = data.splits[split].labels
-        y = None if labels is None else torch.as_tensor(labels[rows.numpy()]).long().to(like.device)
+        y = labels_for(model, data, split, rows)
         q, p = posteriors(model, data.batch(split, rows).to(like), y), model.prior_at()
         z = q.transform(noise(seed, 0, len(rows), 1, model.noise_width).to(like))[0]
         parts = dissect(q, p, z, model.prior.rate(q, z[None], p))
@@ -145,7 +144,7 @@ def refuse(trained: Trained) -> None:
         what = "its code has no density, so that there is no rate to take apart"
         raise InputError(what, where=where, mend="use a run with a posterior such as normal")
     if model.prior.conditional or model.condition.inferred:
-        what = "its prior depends on what is given with x: there is no one aggregate posterior to hold against it"
+        what = "its prior, or its code, depends on a label or part of x: there is no one q(z) to hold against one p(z)"
         raise InputError(what, where=where, mend="use a run with an unconditional prior")
 
 
