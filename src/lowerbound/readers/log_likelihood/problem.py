@@ -31,6 +31,10 @@ class Problem:
     def __len__(self) -> int:
         return len(self.x)
 
+    def some(self, index: Tensor) -> Problem:
+        """The problem of some of these examples."""
+        return Problem(self.model, self.x[index], None if self.y is None else self.y[index])
+
     @cached_property
     def q(self) -> Any:
         """The encoder's posterior."""

@@ -22,7 +22,7 @@ from lowerbound.errors import InputError
 from lowerbound.maths.units import total
 from lowerbound.readers.log_likelihood.problem import Examples, Problem, fitting, footprint
 
-GLOBAL = {1: 2001, 2: 181, 3: 45}
+GLOBAL = {1: 1001, 2: 121, 3: 41}
 """Points an axis of the grid over the prior, 7 deviations to each side."""
 START = {1: 33, 2: 17, 3: 15}
 """Points an axis of the first grid over the posterior."""
@@ -30,6 +30,8 @@ MOST = 5_000_000
 REACH = 8.0
 """Posterior deviations to each side."""
 ROUNDS = 12
+EDGE = 1e-3
+"""Share of the tolerance that may lie at the faces of a grid."""
 
 
 class Grid:
@@ -56,6 +58,10 @@ class Frame:
 
     def __init__(self, mean: Tensor, root: Tensor, shared: bool = False) -> None:
         self.mean, self.root, self.shared = mean, root, shared
+
+    def some(self, index: Tensor) -> Frame:
+        """The frames of some of the examples."""
+        return Frame(self.mean[index], self.root[index], self.shared)
 
     def place(self, u: Tensor) -> Tensor:
         """Points (points, d) of the cube as codes: (points, batch, d)."""
@@ -129,7 +135,7 @@ def quadrature(
         raise InputError(what, where="method", mend="use method importance or annealed")
     most = min(fitting(memory, footprint(examples)), 65536)
     values, errors, done = [], [], 0
-    for rows in examples.rows.split(max(1, min(len(examples), most // 1024, 64))):
+    for rows in examples.rows.split(max(1, min(len(examples), most // 256, 256))):
         with torch.no_grad():
             value, error = refined(examples.problem(rows), most, tolerance, seed)
         values.append(value)
@@ -140,27 +146,31 @@ def quadrature(
 
 
 def refined(problem: Problem, most: int, tolerance: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Grids on the posterior, finer until two agree."""
+    """Grids on the posterior, finer until two agree; examples that agree are left alone."""
     d = problem.model.width
     frame = start(problem, seed)
     _, frame, _ = integrate(problem, frame, Grid(GLOBAL[d], d, 7.0), most)
     value, frame = settled(problem, frame, Grid(START[d], d), most, tolerance)
     error, n = torch.full_like(value, math.inf), START[d]
-    while bool((error > tolerance).any()) and (2 * n - 1) ** d * len(problem) <= MOST * 16 and (2 * n - 1) ** d <= MOST:
+    while len(left := (error > tolerance).nonzero().squeeze(1)) and (2 * n - 1) ** d <= MOST:
         n = 2 * n - 1
-        finer, _, _ = integrate(problem, frame, Grid(n, d), most)
-        value, error = finer, (finer - value).abs()
+        finer, _, _ = integrate(problem.some(left), frame.some(left), Grid(n, d), most)
+        error[left], value[left] = (finer - value[left]).abs(), finer
     return value, error
 
 
 def settled(problem: Problem, frame: Frame, grid: Grid, most: int, tolerance: float) -> tuple[Tensor, Frame]:
     """The grid moved until it lies on the posterior: until its frame no longer changes the sum."""
     value, after, edge = integrate(problem, frame, grid, most)
+    mean, root = after.mean.clone(), after.root.clone()
+    left = torch.arange(len(value))
     for _ in range(ROUNDS):
-        wide = torch.where(edge > 1e-10, 1.5, 1.0)[:, None, None]
-        frame = Frame(after.mean, after.root * wide)
-        former = value
-        value, after, edge = integrate(problem, frame, grid, most)
-        if bool(((value - former).abs() < tolerance).all()) and bool((edge < 1e-10).all()):
+        wide = torch.where(edge > EDGE * tolerance, 1.5, 1.0)[:, None, None]
+        mean[left], root[left] = after.mean, after.root * wide
+        former = value[left]
+        value[left], after, edge = integrate(problem.some(left), Frame(mean[left], root[left]), grid, most)
+        moving = ((value[left] - former).abs() > tolerance) | (edge > EDGE * tolerance)
+        left, after, edge = left[moving], after.some(moving), edge[moving]
+        if not len(left):
             break
-    return value, frame
+    return value, Frame(mean, root)
