@@ -9,7 +9,8 @@
 ``sweep``        many betas in one program; ``sweep_progress`` shows them
 ``read``         evaluate, explain, report
 ``codes``        encode, decode
-``pictures``     sample, reconstruct, interpolate, arithmetic
+``pictures``     sample, reconstruct, interpolate
+``latent``       morph, traverse, manifold, plane, arithmetic
 ``lists``        list, data
 ``progress``     the progress bar, its plain twin, and timing.jsonl
 ``signals``      SIGINT and SIGTERM

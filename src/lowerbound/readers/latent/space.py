@@ -201,9 +201,13 @@ class Space:
     def middle(self) -> str:
         """What ``centre`` is, in words."""
         place = "the prior's mean" if self.follows else "the mean of the training examples' codes"
-        if not self.mixed:
-            return place
-        return f"{place}, the class " + ("at one draw" if self.held is None else f"at {self.held}")
+        drawn = ", the class at one draw" if self.mixed and self.held is None else ""
+        return place + (drawn or self.words_of_class)
+
+    @property
+    def words_of_class(self) -> str:
+        """The class that is held in place of a code's own, in words."""
+        return "" if self.held is None else f", its class set to {self.held}"
 
     @property
     def words(self) -> str:

@@ -34,7 +34,7 @@ class Traversal:
     order: Order
     split: str
     words: str
-    middle: str
+    held: str
     left_out: int
 
     def table(self) -> tuple[list[str], list[list[Any]]]:
@@ -51,7 +51,7 @@ class Traversal:
         return {
             "sorted_by": self.order.by,
             "split": self.split,
-            "base": self.middle if self.row is None else f"row {self.row}",
+            "base": self.held,
             "prior": self.words,
             "quantiles": list(self.quantiles),
             "dimensions": [
@@ -63,13 +63,12 @@ class Traversal:
 
     def sentence(self) -> str:
         """What the picture shows."""
-        base = self.middle if self.row is None else f"the code of {self.split} row {self.row}"
         collapsed = 0 if self.order.nats is None else len(self.order.nats) - len(self.order.active)
         rest = f" {self.left_out} more active dimensions are not shown." if self.left_out else ""
         dead = f" {collapsed} collapsed (at most {ACTIVE} nats) left out." if collapsed else ""
         marked = " Framed: the step nearest to the example's own code." if self.row is not None else ""
         return (
-            f"Expected x as one dimension moves through {self.words}, the others at {base}; sorted by "
+            f"Expected x as one dimension moves through {self.words}, the others at {self.held}; sorted by "
             f"{self.order.by}.{marked}{dead}{rest}"
         )
 
@@ -112,8 +111,9 @@ def traverse(
     u = torch.linspace(tail, 1 - tail, steps, dtype=torch.float64)
     z = moved(base, space.quantile(u).float(), chosen)
     x = space.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+    held = space.middle if row is None else f"the code of {split} row {row}{space.words_of_class}"
     left_out = 0 if dimensions else len(order.active) - len(chosen)
-    return Traversal(chosen, tuple(u.tolist()), z, x, base, row, order, split, space.words, space.middle, left_out)
+    return Traversal(chosen, tuple(u.tolist()), z, x, base, row, order, split, space.words, held, left_out)
 
 
 def moved(base: Tensor, places: Tensor, dimensions: tuple[int, ...]) -> Tensor:
