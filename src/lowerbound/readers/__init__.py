@@ -2,6 +2,10 @@
 
 ==============  ==============================================================
 ``evaluate``    the bound on held-out data, with its uncertainty
+``score``       the bound of each example, its error, what each value costs
+``surgery``     what the rate is made of, dimensions in use, holes
+``compare``     runs side by side; ``compare_picture`` draws them
+``impute``      missing cells drawn, and whether the draws cover the truth
 ``explain_kl``  the KL of one Normal: its parts, its pulls, its derivation
 ``explain_run`` where a run's nats go, dimension by dimension
 ``pictures``    samples, reconstructions, interpolations, arithmetic
