@@ -39,7 +39,12 @@ def bound_auc(x: np.ndarray, y: np.ndarray, seed: int, estimator: str) -> float:
         "latent": LATENT,
         "encoder": {"hidden": [64]},
         "likelihood": {"name": "normal"},
-        "training": {"epochs": max(1, STEPS * BATCH // len(first)), "batch": BATCH, "learning_rate": 2e-3, "seed": seed},
+        "training": {
+            "epochs": max(1, STEPS * BATCH // len(first)),
+            "batch": BATCH,
+            "learning_rate": 2e-3,
+            "seed": seed,
+        },
     }
     with tempfile.TemporaryDirectory() as folder:
         run = train(Spec.of(complete(settings)), data, Path(folder) / "run")
