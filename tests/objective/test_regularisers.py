@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -307,8 +308,9 @@ def test_its_gradient_pulls_correlated_codes_apart():
 def test_what_has_no_total_correlation_is_refused():
     m, batch = model(posterior={"name": "deterministic"}), some()
     r = build("total-correlation")
-    with pytest.raises(InputError, match="needs a Normal posterior"):
-        r(m, m(batch.x), batch)
+    for refused in (lambda: r(m, m(batch.x), batch), lambda: r.refuse(m)):
+        with pytest.raises(InputError, match="a Normal one"):
+            refused()
     with pytest.raises(InputError, match="number of training examples"):
         r(model(), model()(batch.x), Batch(batch.x))
 
@@ -513,6 +515,36 @@ def test_a_critic_sees_new_codes_of_the_same_examples():
     m, batch = model(), some()
     one, two = fresh_codes(m, batch), fresh_codes(m, batch)
     assert one.shape == (16, 3) and not one.requires_grad and not torch.equal(one, two)
+
+
+# --- what makes no sense --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("total-correlation", {"posterior": {"name": "flow"}}),
+        ("total-correlation", {"posterior": {"name": "deterministic"}}),
+        ("classify", {}),
+        ("l1", {"condition": {"name": "inferred-labels"}}),
+        ("mmd", {"condition": {"name": "inferred-labels"}}),
+    ],
+)
+def test_a_member_refuses_a_model_before_the_first_step(name, parts):
+    with pytest.raises(InputError):
+        build(name).refuse(assemble(replace(summary("binary"), classes=3), latent=3, **parts))
+
+
+@pytest.mark.parametrize("name", list(REGULARISERS))
+def test_a_member_refuses_nothing_that_it_fits(name):
+    build(name).refuse(fitted(name))
+
+
+def test_contraction_refuses_batch_normalisation():
+    m = model()
+    m.encoder = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.BatchNorm1d(4))
+    with pytest.raises(InputError, match="mixes examples"):
+        build("contractive").refuse(m)
 
 
 # --- l1, contraction, labels ----------------------------------------------------------------------------------------

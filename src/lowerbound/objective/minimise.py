@@ -60,9 +60,8 @@ def refuse(model: Any, objective: Objective, bound: Bound, regularisers: Sequenc
     if objective.reads_rate and not model.has_bound:
         what = f"posterior {posterior} has no density, so there is no rate for objective {objective.name} to weigh"
         raise InputError(what, where="objective", mend="use -s objective=reconstruction, or posterior normal")
-    if any(r.name == "classify" for r in regularisers) and not model.names_class:
-        what = f"the code (posterior {posterior}) names no class to classify"
-        raise InputError(what, where="supervision", mend="use posterior class-and-style or condition inferred-labels")
+    for regulariser in regularisers:
+        regulariser.refuse(model)
     if not bound.weighted:
         return
     if not model.has_bound:

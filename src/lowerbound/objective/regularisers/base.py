@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
+from lowerbound.errors import InputError
 from lowerbound.maths.terms import Terms
 from lowerbound.registry import Registry
 
@@ -42,6 +43,12 @@ class Regulariser(nn.Module, ABC):
     @abstractmethod
     def forward(self, model: Any, terms: Terms, batch: Batch) -> Tensor:
         """The scalar that is added to the objective, nats per example averaged over the batch."""
+
+    def refuse(self, model: Any) -> None:
+        """An InputError where it makes no sense beside this model; asked before the first step."""
+        if self.codes and getattr(model.condition, "inferred", False):
+            what = f"{self.name} reads the code, and a model that infers labels has one for every class"
+            raise InputError(what, where="regulariser", mend="use condition none, or leave out the regulariser")
 
     def critics(self, model: Any) -> list[Player]:
         """Further players, each with its own parameters and ``loss(batch) -> (scalar, None)``."""

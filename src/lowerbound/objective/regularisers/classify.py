@@ -50,6 +50,12 @@ class Classify(Regulariser):
             logits = F.softmax(logits, -1)
         return self.weight * mean_examples(F.cross_entropy(logits, y, reduction="none"))
 
+    def refuse(self, model: Any) -> None:
+        if self.weight and not model.names_class:
+            what = f"the code (posterior {getattr(model.posterior, 'name', 'normal')}) names no class to classify"
+            mend = "use posterior class-and-style or condition inferred-labels"
+            raise InputError(what, where="supervision", mend=mend)
+
     def words(self) -> str:
         return f"Regulariser: + {self.weight:g} x cross-entropy of the labelled examples, in nats."
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lowerbound.errors import InputError
 from lowerbound.maths.terms import Terms
@@ -44,6 +45,12 @@ class Contractive(Regulariser):
         if self.weight == 0:
             return terms.distortion.new_zeros(())
         return self.weight * mean_examples(self.squared_norm(model, batch))
+
+    def refuse(self, model: Any) -> None:
+        super().refuse(model)
+        if self.weight and any(isinstance(layer, _BatchNorm) for layer in model.encoder.modules()):
+            what = "batch normalisation mixes examples, so that no example has a Jacobian of its own"
+            raise InputError(what, where="contractive", mend="use an encoder without it")
 
     def squared_norm(self, model: Any, batch: Batch) -> Tensor:
         """The squared norm of d mean / dx, exact or estimated, for each example: (batch,)."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lowerbound.objective.players import Batch
 
 Kernel = Literal["imq", "rbf"]
-Scales = tuple[Annotated[float, Field(gt=0)], ...]
+Scales = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
 
 
 @REGULARISERS.register("mmd")

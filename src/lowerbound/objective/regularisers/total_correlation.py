@@ -60,6 +60,12 @@ class TotalCorrelation(Regulariser):
         values = [MeanLogRatio.apply(draw, terms.q.mean, terms.q.log_variance, own, other) for draw in z]
         return self.weight * mean_samples(torch.stack(values))
 
+    def refuse(self, model: Any) -> None:
+        super().refuse(model)
+        with torch.no_grad():
+            q = model.posterior(next(model.parameters()).new_zeros(1, model.posterior.features))
+        refuse_unknown_marginals(q)
+
     def ratio(self, terms: Terms, examples: int) -> Tensor:
         """log q(z) - sum_j log q(z_j) at every code, nats: (samples, batch)."""
         joint, each = pair_densities(terms.q, codes_of(terms))
@@ -88,10 +94,15 @@ class TotalCorrelation(Regulariser):
 
 def pair_densities(q: Any, z: Tensor) -> tuple[Tensor, Tensor]:
     """log q(z_i|x_j), jointly (samples, batch, batch) and in each dimension (samples, batch, batch, latent), nats."""
-    if not hasattr(q, "log_variance") and not hasattr(q, "scale_tril"):
-        what = f"total-correlation needs a Normal posterior, not {type(q).__name__}"
-        raise InputError(what, where="regulariser", mend="use regulariser critic, which only needs codes")
+    refuse_unknown_marginals(q)
     codes = z.unsqueeze(-2)
     log_variance = q.log_variance if hasattr(q, "log_variance") else q.variance.log()
     each = log_normal(codes, q.mean, log_variance)
     return (q.log_prob(codes) if hasattr(q, "scale_tril") else sum_latent(each)), each
+
+
+def refuse_unknown_marginals(q: Any) -> None:
+    """An InputError unless q is Normal, so that the density of one dimension is known."""
+    if not hasattr(q, "log_variance") and not hasattr(q, "scale_tril"):
+        what = "total-correlation needs a posterior whose dimensions have a known density, a Normal one"
+        raise InputError(what, where="regulariser", mend="use regulariser critic, which only needs codes")
