@@ -411,6 +411,16 @@ def test_mmd_is_unbiased_where_the_codes_are_the_prior(kernel):
     assert abs(z_score(found, 0.0)) < 5 and 0.3 < (found < 0).double().mean() < 0.8
 
 
+def test_mmd_and_total_correlation_are_not_reduced_in_half_precision():
+    q = DiagonalNormal(torch.randn(50, 3), torch.randn(50, 3))
+    z, p, batch = q.rsample((1,)), torch.randn(50, 3), Batch(torch.zeros(50, 6), examples=100)
+    mmd, tc = build("mmd", 3), build("total-correlation", 3)
+    plain = mmd.distance(z[0], p, torch.tensor(6.0)), tc(None, ledger(q, z), batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = mmd.distance(z[0], p, torch.tensor(6.0)), tc(None, ledger(q, z), batch)
+    assert all(torch.equal(a, b) for a, b in zip(plain, half, strict=True))
+
+
 def test_mmd_estimates_the_distance_of_two_normals():
     """E exp(-|a - b|^2 / C) of a Normal difference N(m, 2 s) is known: sqrt(C / (C + 4 s)) exp(-m^2 / (C + 4 s))."""
     r = build("mmd", 1, kernel="rbf", scales=(1.0,))

@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import at_least_float32, mean_samples, sum_latent
+from lowerbound.model.autoencoder import full_precision
 from lowerbound.objective.regularisers.base import REGULARISERS, Regulariser, Weight
 from lowerbound.objective.regularisers.codes import codes_of, prior_codes, prior_of
 
@@ -83,7 +84,8 @@ class PairSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, weights: Tensor, sizes: list[float], family: str) -> Tensor:
         squares = sum_latent(a.square())
-        squared = (squares[..., :, None] + squares[..., None, :]).sub_(2 * a @ a.mT).clamp_(min=0)
+        with full_precision(a.device):
+            squared = (squares[..., :, None] + squares[..., None, :]).sub_(2 * a @ a.mT).clamp_(min=0)
         value, slope, k = torch.zeros_like(squared), torch.zeros_like(squared), torch.empty_like(squared)
         for size in sizes:
             if family == "imq":  # k = size / (size + squared)
@@ -95,7 +97,8 @@ class PairSum(torch.autograd.Function):
                 value.add_(k)
                 slope.add_(k, alpha=-1 / size)
         pull = slope.mul_(weights)
-        ctx.save_for_backward(4 * (pull.sum(-1, keepdim=True) * a - pull @ a))
+        with full_precision(a.device):
+            ctx.save_for_backward(4 * (pull.sum(-1, keepdim=True) * a - pull @ a))
         return value.mul_(weights).sum((-2, -1))
 
     @staticmethod
