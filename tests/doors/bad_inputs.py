@@ -127,6 +127,15 @@ def examples_of_another_shape(folder: Path, run: Path) -> list[str]:
     return ["encode", str(run), str(saved(folder / "x.npy", np.random.default_rng(0).random((5, 9))))]
 
 
+def sets(*settings: str) -> list[str]:
+    """``-s`` before each."""
+    return [word for setting in settings for word in ("-s", setting)]
+
+
+CATEGORIES = sets("posterior=categorical", "prior=categorical")
+AUTOENCODER = sets("posterior=deterministic", "objective=reconstruction")
+TOLD = ("regulariser=adversary", "regulariser.labels=true")
+
 BAD: list[Bad] = [
     training("latent 0", "--latent: got 0; it should be greater than or equal to 1", "--latent", "0"),
     training("latent of words", "a valid integer", "--latent", "two"),
@@ -165,6 +174,40 @@ BAD: list[Bad] = [
     training("no convolutions", "encoder.channels", "-s", "encoder.channels=[]", "-s", "encoder=convolutional"),
     training("unknown flag", "no such option: --epoch", "--epoch", "3"),
     training("flag without value", "option '--epochs' requires an argument", "--epochs"),
+    training("no latents and nothing given", "where nothing is given beside x", "--latent", "0"),
+    training("k of 0", "bound.k: got 0", "-s", "bound=iwae", "-s", "bound.k=0"),
+    training("a bound that is none", "did you mean iwae?", "-s", "bound=iwea"),
+    training("a gradient that is none", "bound.gradient: unknown name", *sets("bound=iwae", "bound.gradient=fast")),
+    training("a prior of other codes", "prior standard-normal is over real codes", "-s", "posterior=categorical"),
+    training("a prior of fewer classes", "same number of classes", *CATEGORIES, "-s", "prior.classes=4"),
+    training("a plane of many latents", "lies in a plane", "-s", "prior=ten-gaussians"),
+    training("a conditional prior of nothing", "needs a condition", "-s", "prior=conditional-normal"),
+    training("a condition on columns of pictures", "needs rows", "-s", "condition=columns"),
+    training("a part that is none", "condition.known: unknown name", *sets("condition=part", "condition.known=middle")),
+    training("a beta beside weights", "has no rate of its own", "-s", "bound=iwae", "--beta", "2"),
+    training("a rate without density", "no density", "-s", "posterior=deterministic"),
+    training("weights without density", "importance weights", *AUTOENCODER, "-s", "bound=iwae"),
+    training("weights of relaxed codes", "exact gradient", *CATEGORIES, "-s", "bound=iwae"),
+    training("a GAN with an encoder", "has no encoder", "-s", "game=gan"),
+    training("a GAN with a regulariser", "losses of its own", *sets("game=gan", "posterior=none", "regulariser=mmd")),
+    training("wake-sleep without density", "no density", *AUTOENCODER, "-s", "game=wake-sleep"),
+    training("a classifier of nothing", "names no class", "-s", "supervision=classify"),
+    training("more labels than examples", "9999 labels", *sets("condition=inferred-labels", "training.labelled=9999")),
+    training("no labels at all", "labelled: got 0", *sets("condition=inferred-labels", "training.labelled=0")),
+    training("a prior without regions", "no region for a label", *AUTOENCODER, *sets(*TOLD)),
+    training("a temperature of 0", "posterior.temperature: got 0", *CATEGORIES, "-s", "posterior.temperature=0"),
+    training("everything masked", "corruption.share: got 1", *sets("corruption=masking", "corruption.share=1")),
+    training("a weight below 0", "regulariser.weight: got -1", *sets("regulariser=mmd", "regulariser.weight=-1")),
+    Bad(
+        "recipe with an unknown part",
+        lambda folder, run: recipe(folder, "[bounds]\nname = 'iwae'"),
+        "did you mean bound",
+    ),
+    Bad(
+        "recipe with an unknown key",
+        lambda folder, run: recipe(folder, "[bound]\nname = 'iwae'\nkk = 3"),
+        "did you mean k?",
+    ),
     Bad("recipe no TOML", lambda folder, run: recipe(folder, "latent = = 3"), "is not valid TOML"),
     Bad("recipe of no sense", lambda folder, run: recipe(folder, "latent = -3"), "mine.toml: latent"),
     Bad("recipe with a stranger", lambda folder, run: recipe(folder, "latents = 3"), "did you mean latent?"),

@@ -171,3 +171,37 @@ def test_mixed_columns_with_missing_cells() -> None:
     assert vae.transform(frame.iloc[[3]]).shape == (1, 2)
     with pytest.raises(ValueError, match="feature names"):
         vae.transform(frame[["group", "height", "count"]])
+
+
+def test_a_conditional_estimator_takes_labels():
+    """Encoded, decoded, sampled and scored under a label; without one, a sentence."""
+    x = np.random.default_rng(0).normal(size=(80, 5))
+    y = np.arange(80) % 4
+    small = {"name": "mlp", "hidden": [8]}
+    prior = {"name": "conditional-normal", "hidden": [4]}
+    vae = VAE(latent=2, epochs=1, encoder=small, condition="labels", prior=prior).fit(x, y)
+    z = vae.transform(x, y)
+    assert z.shape == (80, 2) and vae.inverse_transform(z, y).shape == x.shape
+    assert vae.sample(6, y=3).shape == (6, 5) and vae.score_samples(x, y).shape == (80,)
+    assert not np.allclose(vae.score_samples(x, y), vae.score_samples(x, (y + 1) % 4))
+    for call in (lambda: vae.sample(3), lambda: vae.transform(x), lambda: vae.sample(3, y=9)):
+        with pytest.raises(InputError):
+            call()
+
+
+def test_a_few_labels_let_it_predict():
+    x = np.random.default_rng(0).normal(size=(120, 4))
+    y = (x[:, 0] > 0).astype(int)
+    x[:, 1] += 6 * y
+    small = {"name": "mlp", "hidden": [16]}
+    options = {"condition": "inferred-labels", "supervision": {"name": "classify", "weight": 10.0}, "labelled": 30}
+    vae = VAE(latent=2, epochs=40, batch=20, learning_rate=1e-2, encoder=small, **options).fit(x, y)
+    assert (vae.predict(x) == y).mean() > 0.9
+
+
+def test_an_autoencoder_has_codes_and_no_score():
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    vae = VAE(latent=2, epochs=1, posterior="deterministic", objective="reconstruction").fit(x)
+    assert vae.transform(x).shape == (60, 2)
+    with pytest.raises(InputError, match="no bound"):
+        vae.score(x)

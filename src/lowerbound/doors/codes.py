@@ -179,7 +179,7 @@ def decode(
     if (codes is None) == (z is None):
         raise InputError("give either a file of codes or --z", where="decode", mend="as in: decode RUN --z=0.5,-1")
     trained = open_run(run)
-    latent = trained.model.latent
+    latent = trained.model.width
     found = from_file(codes, latent) if codes is not None else from_words(z or [], latent)
     from lowerbound.readers import pictures
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted, validate_data
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -21,7 +22,8 @@ from torch.distributions import Distribution
 from lowerbound import data as data_floor
 from lowerbound.data.dataset import Data
 from lowerbound.errors import InputError
-from lowerbound.maths.units import Estimate, mean_samples, sum_latent
+from lowerbound.maths.units import Estimate
+from lowerbound.model.conditions import one_hot
 from lowerbound.training import loop
 from lowerbound.training.load import load
 from lowerbound.training.measure import evaluating
@@ -33,11 +35,22 @@ from lowerbound.training.watch import Watch
 Part = str | Mapping[str, Any]
 TRAINING = (
     "epochs", "batch", "samples", "optimiser", "learning_rate", "decay", "weight_decay", "clip", "patience",
-    "precision", "device", "seed",
+    "precision", "device", "seed", "labelled",
 )  # fmt: skip
-PARTS = ("encoder", "decoder", "posterior", "prior", "likelihood", "objective", "schedule")
+PARTS = (
+    "encoder", "decoder", "posterior", "prior", "likelihood", "condition", "corruption", "bound", "objective",
+    "schedule", "regulariser", "supervision", "game",
+)  # fmt: skip
 KEPT = ("spec.json", "metrics.jsonl", "alarms.json", "weights.safetensors", "manifest.json")
 BATCH = 1000
+
+
+def names_class(estimator: Any) -> bool:
+    """Whether the model that these options make names a class, so that it can predict."""
+    names = {kind: part if isinstance(part, str) else part.get("name") for kind, part in estimator._chosen()}
+    if names["condition"] == "inferred-labels" or names["posterior"] == "class-and-style":
+        return True
+    raise AttributeError("predict: the code names no class; use condition inferred-labels, or class-and-style")
 
 
 class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -56,11 +69,12 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         latent: number of latent dimensions.
         encoder, decoder: a network by name, {"name": ..., option: ...}, or your own ``torch.nn.Module``
             ((batch, *shape) -> (batch, anything), and (batch, latent) -> what the likelihood needs); a copy is trained.
-        posterior, prior, likelihood, objective, schedule: parts by name, or {"name": ..., option: ...}.
-            ``lowerbound list parts`` shows all; likelihood "auto" follows from the kind of the data.
+        posterior, prior, likelihood, condition, corruption, bound, objective, schedule, regulariser, supervision, game:
+            parts by name, or {"name": ..., option: ...}. ``lowerbound list parts`` shows all; likelihood "auto"
+            follows from the kind of the data.
         beta: weight of the rate in the objective; None keeps the objective's own.
         epochs, batch, samples, optimiser, learning_rate, decay, weight_decay, clip, patience, precision, device, seed:
-            training, as in ``lowerbound train``.
+            training, as in ``lowerbound train``. ``labelled``: how many labels may be used, None for all.
         kind, binarise, valid, test: what the values are, binarisation, shares held out from fit. The weights kept are
             those with the best bound on the ``valid`` share.
         out: a new folder that becomes the run's; None keeps the run in memory.
@@ -90,8 +104,14 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         posterior: Part = "normal",
         prior: Part = "standard-normal",
         likelihood: Part = "auto",
+        condition: Part = "none",
+        corruption: Part = "none",
+        bound: Part = "elbo",
         objective: Part = "elbo",
         schedule: Part = "constant",
+        regulariser: Part = "none",
+        supervision: Part = "none",
+        game: Part = "alone",
         beta: float | None = None,
         epochs: int = 50,
         batch: int = 100,
@@ -105,6 +125,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         precision: str = "float32",
         device: str = "auto",
         seed: int = 0,
+        labelled: int | None = None,
         kind: str = "auto",
         binarise: str = "default",
         valid: float = 0.1,
@@ -118,8 +139,14 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.posterior = posterior
         self.prior = prior
         self.likelihood = likelihood
+        self.condition = condition
+        self.corruption = corruption
+        self.bound = bound
         self.objective = objective
         self.schedule = schedule
+        self.regulariser = regulariser
+        self.supervision = supervision
+        self.game = game
         self.beta = beta
         self.epochs = epochs
         self.batch = batch
@@ -133,6 +160,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.precision = precision
         self.device = device
         self.seed = seed
+        self.labelled = labelled
         self.kind = kind
         self.binarise = binarise
         self.valid = valid
@@ -157,7 +185,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return cls(**(chosen | options))
 
     def fit(self, x: Any, y: Any = None) -> VAE:
-        """Train on x; y are labels, used to colour the report and for nothing else."""
+        """Train on x. y are labels: they colour the report, and teach what asks for them (condition, supervision)."""
         data = self._read(x, y, reset=True)
         spec = self._spec()
         with ExitStack() as stack:
@@ -173,7 +201,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         trained = load(path, data, **own)
         self.model_ = trained.model.to(loop.device_of(spec.training.device))
         self.spec_, self.record_, self.history_, self.alarms_ = spec, dict(data.record), run.metrics(), run.alarms()
-        self._n_features_out = spec.latent
+        self._n_features_out = self.model_.width
         self._data = data
         self._files = {name: (path / name).read_bytes() for name in KEPT if (path / name).exists()}
 
@@ -183,6 +211,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         from lowerbound.doors.progress import Spoken
 
         return Spoken(path)
+
+    def _chosen(self) -> list[tuple[str, Any]]:
+        return [(kind, getattr(self, kind)) for kind in ("condition", "posterior")]
 
     def _is_own(self, kind: str) -> bool:
         return isinstance(getattr(self, kind), nn.Module)
@@ -234,38 +265,66 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         for first in range(0, len(data), BATCH):
             yield data.batch("train", torch.arange(first, min(first + BATCH, len(data)))).to(like)
 
-    def transform(self, x: Any) -> np.ndarray:
-        """The posterior means of x, (n, latent): the best single code of each example."""
+    def transform(self, x: Any, y: Any = None) -> np.ndarray:
+        """The posterior means of x, (n, width): the best single code of each; y where labels are a condition."""
         check_is_fitted(self)
         data, model = self._read(x), self._precise()
+        labels = self._labels(y, len(data))
         with evaluating(model):
-            means = [model.encode(batch).mean.cpu() for batch in self._batches(data, model)]
+            parts = zip(self._batches(data, model), labels, strict=False)
+            means = [model.encode(batch, part).mean.cpu() for batch, part in parts]
         return torch.cat(means).numpy()
 
-    def encode(self, x: Any) -> Distribution:
-        """The posterior q(z|x) of x itself: a distribution over (n, latent), with ``mean`` and ``sample()``."""
+    def encode(self, x: Any, y: Any = None) -> Distribution:
+        """The posterior q(z|x) of x itself: a distribution over (n, width), with ``mean`` and ``sample()``."""
         check_is_fitted(self)
         data, model = self._read(x), self._precise()
         with evaluating(model):
-            return model.encode(torch.cat(list(self._batches(data, model))))
+            every = torch.cat(list(self._batches(data, model)))
+            return model.encode(every, None if y is None else torch.as_tensor(np.array(y)).long())
 
-    def decode(self, z: Any) -> Distribution:
-        """The likelihood p(x|z) of codes z (n, latent): a distribution over (n, *shape of one example)."""
+    @available_if(names_class)
+    def predict(self, x: Any) -> np.ndarray:
+        """The class of each example, (n,), where the model names one (inferred labels, class and style)."""
+        check_is_fitted(self)
+        data, model = self._read(x), self._precise()
+        with evaluating(model):
+            return torch.cat(
+                [model.class_logits(batch).argmax(-1).cpu() for batch in self._batches(data, model)]
+            ).numpy()
+
+    def decode(self, z: Any, y: Any = None) -> Distribution:
+        """The likelihood p(x|z) of codes z (n, width): a distribution over (n, *shape of one example)."""
         model = self._precise()
         with evaluating(model):
-            return model.decode(self._codes(z, model))
+            return model.decode(self._codes(z, model), self._given(model, y))
 
-    def inverse_transform(self, z: Any) -> np.ndarray:
-        """The expected x of codes z (n, latent), in the units and the shape of the data of fit."""
+    def inverse_transform(self, z: Any, y: Any = None) -> np.ndarray:
+        """The expected x of codes z (n, width), in the units and the shape of the data of fit."""
         model = self._precise()
         with evaluating(model):
-            return self._shaped(model.decode_mean(self._codes(z, model)))
+            return self._shaped(model.decode_mean(self._codes(z, model), self._given(model, y)))
+
+    def _labels(self, y: Any, n: int) -> Any:
+        """The labels of each batch, or None for each."""
+        batches = -(-n // BATCH)
+        labelled = self.model_.condition.labelled
+        return [None] * batches if y is None or not labelled else torch.as_tensor(np.array(y)).long().split(BATCH)
+
+    def _given(self, model: Any, y: Any) -> Tensor | None:
+        """The condition vector of labels y."""
+        if not model.condition.labelled:
+            return None
+        if y is None:
+            raise InputError("the model is conditioned on labels", where="y", mend="give a label for each code")
+        labels = torch.as_tensor(np.array(y)).long().reshape(-1)
+        return one_hot(labels, model.condition.width, next(model.parameters()))
 
     def _codes(self, z: Any, model: Any) -> Tensor:
         codes = torch.as_tensor(z if isinstance(z, Tensor) else np.asarray(z, dtype=np.float64))
-        if codes.ndim != 2 or codes.shape[1] != self.spec_.latent:
+        if codes.ndim != 2 or codes.shape[1] != model.width:
             what = f"codes have the shape {tuple(codes.shape)}"
-            raise InputError(what, where="z", mend=f"give (n, {self.spec_.latent}), as transform does")
+            raise InputError(what, where="z", mend=f"give (n, {model.width}), as transform does")
         return codes.to(next(model.parameters()))
 
     def _shaped(self, x: Tensor) -> np.ndarray:
@@ -275,40 +334,42 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             x = x.movedim(1, -1)
         return x.reshape(len(x), *given).cpu().numpy()
 
-    def sample(self, n: int = 1, *, seed: int = 0, mean: bool = True) -> np.ndarray:
-        """``n`` new examples: z from the prior, then the expected x, or with ``mean=False`` a draw from p(x|z)."""
+    def sample(self, n: int = 1, *, seed: int = 0, mean: bool = True, y: Any = None) -> np.ndarray:
+        """``n`` new examples: z from the prior, then the expected x, or with ``mean=False`` a draw from p(x|z); y is a
+        label, or one for each, where the model is conditioned on labels."""
         if not isinstance(n, (int, np.integer)) or n < 1:
             raise InputError(f"{n!r} is no number of samples", where="n", mend="give a whole number from 1")
         model = self._precise()
         with evaluating(model), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            z = model.prior().sample((n,)).to(next(model.parameters()))
-            return self._shaped(model.decode_mean(z) if mean else model.decode(z).sample())
+            c = self._given(model, None if y is None else np.broadcast_to(y, n))
+            p = model.prior_at(c)
+            z = p.sample(() if p.batch_shape else (n,)).to(next(model.parameters()))
+            return self._shaped(model.decode_mean(z, c) if mean else model.decode(z, c).sample())
 
-    def score_samples(self, x: Any, *, samples: int = 1) -> np.ndarray:
+    def score_samples(self, x: Any, y: Any = None, *, samples: int = 1) -> np.ndarray:
         """The bound on log p(x) of each example, (n,), in nats, from ``samples`` latent samples each."""
         check_is_fitted(self)
         data, model = self._read(x), self._precise()
         bounds = []
         with evaluating(model):
-            for batch in self._batches(data, model):
-                noise = self._noise(batch, samples)
-                terms = model(batch, noise=noise.to(batch))
-                distortion, rate = mean_samples(terms.distortion.double()), sum_latent(terms.rate.double())
-                bounds.append(-(distortion + rate).cpu())
+            for batch, labels in zip(self._batches(data, model), self._labels(y, len(data)), strict=False):
+                noise = self._noise(batch, samples, model.noise_width)
+                terms = model(batch, y=labels, noise=noise.to(batch))
+                bounds.append(terms.elbo().double().cpu())
         return torch.cat(bounds).numpy()
 
-    def _noise(self, x: Tensor, samples: int) -> Tensor:
-        """N(0, 1) noise (samples, n, latent), a function of the seed and of each row's own values."""
+    def _noise(self, x: Tensor, samples: int, width: int) -> Tensor:
+        """N(0, 1) noise (samples, n, width), a function of the seed and of each row's own values."""
         rows = x.float().cpu().numpy()
         keys = [int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "big") for row in rows]
-        shape = (samples, self.spec_.latent)
+        shape = (samples, width)
         drawn = [torch.randn(shape, generator=generator(MEASURE, self.seed, k), dtype=torch.float64) for k in keys]
         return torch.stack(drawn, 1)
 
     def score(self, x: Any, y: Any = None) -> float:
-        """The bound on log p(x): **mean** nats per example, higher is better; y is ignored."""
-        return Estimate.of(torch.from_numpy(self.score_samples(x))).value
+        """The bound on log p(x): **mean** nats per example, higher is better; y matters only as a condition."""
+        return Estimate.of(torch.from_numpy(self.score_samples(x, y))).value
 
     def report(self, path: str | os.PathLike[str] = "report.html") -> Path:
         """Write the report of the run as one self-contained HTML file; returns its path."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -31,6 +33,12 @@ class Labels:
         kept = torch.full_like(self.y, -1)
         kept[self.rows] = self.y[self.rows]
         self.y = kept
+
+    def refuse_missing(self, condition: Any) -> None:
+        """An InputError where the model is conditioned on labels that are not all known."""
+        if condition.labelled and not condition.inferred and (self.y is None or bool((self.y < 0).any())):
+            what = "a model conditioned on labels needs the label of every training example"
+            raise InputError(what, where="condition", mend="leave training.labelled out, or use inferred-labels")
 
     def of(self, rows: Tensor) -> Tensor | None:
         """The labels of these rows, (len(rows),), or None where the data have none."""

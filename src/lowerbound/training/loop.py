@@ -135,6 +135,7 @@ class Training:
         self.players = players_of(spec, self.model, self.game, minimised)
         self.optimisers = [make_optimiser(player.parameters, spec.training) for player in self.players]
         self.labels = Labels(data, spec.training.labelled, spec.training.seed)
+        self.labels.refuse_missing(self.model.condition)
         self.n = len(data.splits["train"])
         self.steps = math.ceil(self.n / spec.training.batch)
         self.epoch, self.position, self.step = 0, 0, 0

@@ -125,6 +125,10 @@ class Spec(Frozen):
             if isinstance(part, Mapping) and isinstance(part.get("name"), str) and (kind, part["name"]) not in SPECIAL:
                 options = {k: v for k, v in part.items() if k != "name"}
                 mistakes += [m.replace(registry.kind, kind, 1) for m in registry.mistakes(part["name"], options)]
+        condition = settings.get("condition")
+        alone = not isinstance(condition, Mapping) or condition.get("name", "none") == "none"
+        if settings.get("latent") == 0 and alone:
+            mistakes.append("latent: got 0; it should be greater than or equal to 1 where nothing is given beside x")
         if mistakes or spec is None:
             raise InputError("; ".join(mistakes), where=where)
         return spec
