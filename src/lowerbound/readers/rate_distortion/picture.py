@@ -22,6 +22,8 @@ TANGENT = 0.045
 """Half the length of a tangent, as a share of the plane."""
 CLOSE = 0.03
 """Points nearer than this share of the plane have one label."""
+NEAR = 0.09, 0.06
+"""Nearer than this to a point, as shares of the plane, there is no room for a word."""
 LINES = 8
 """Lines of one bound, about."""
 
@@ -57,7 +59,7 @@ def drawn(
     low, high = reach(rate)
     axis.set_xlim(max(low, -0.02 * high), high)
     axis.set_ylim(*reach(distortion))
-    bounds(axis, -curve.best.elbo.value, hue)
+    bounds(axis, -curve.best.elbo.value, hue, np.stack([rate, distortion], 1))
     if reference is not None:
         axis.plot(*reference, color=hue[GREY], linewidth=1.5, label="the optimum", zorder=1)
     axis.plot(rate, distortion, color=hue[BLUE], linewidth=1, alpha=0.45, zorder=2)
@@ -77,7 +79,7 @@ def reach(values: np.ndarray) -> tuple[float, float]:
     return float(values.min()) - room, float(values.max()) + room
 
 
-def bounds(axis: Axes, best: float, hue: Mapping[str, str]) -> None:
+def bounds(axis: Axes, best: float, hue: Mapping[str, str], taken: np.ndarray) -> None:
     """Lines of one bound, rate + distortion = -ELBO; the strongest is that of the best bound."""
     x, y = np.array(axis.get_xlim()), axis.get_ylim()
     axis.plot(x, best - x, color=hue[GREEN], linewidth=1.5, label=f"rate + distortion = {best:.2f}, the best bound")
@@ -87,21 +89,21 @@ def bounds(axis: Axes, best: float, hue: Mapping[str, str]) -> None:
         if corners[0] < total < corners[1] and total > best:
             label = None if labelled else "lines of one bound; better is down and left"
             axis.plot(x, total - x, color=hue[GREY], linewidth=0.6, zorder=0, label=label)
-            named(axis, total, hue)
+            named(axis, total, hue, taken)
             labelled = True
 
 
-def named(axis: Axes, total: float, hue: Mapping[str, str]) -> None:
-    """The bound of a line, in small, where it enters the plane: at the top, clear of the legend, or on the left."""
-    (left, right), (_, high) = axis.get_xlim(), axis.get_ylim()
+def named(axis: Axes, total: float, hue: Mapping[str, str], taken: np.ndarray) -> None:
+    """The bound of a line, in small, where it enters the plane, clear of the legend and of the points (n, 2) taken."""
+    (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
     top = left < total - high < right
-    style: Any = {"textcoords": "offset points", "fontsize": 7, "color": hue[FAINT], "zorder": 1}
-    if top and total - high > (left + right) / 2:
+    at = np.array((total - high, high) if top else (left, total - left))
+    near = np.abs(taken - at) / (right - left, high - low)
+    if (top and at[0] > (left + right) / 2) or (near < NEAR).all(1).any():
         return
-    if top:
-        axis.annotate(f"{-total:g}", (total - high, high), (-2, -3), ha="right", va="top", **style)
-    else:
-        axis.annotate(f"{-total:g}", (left, total - left), (3, -9), ha="left", va="top", **style)
+    place: Any = {"xytext": (-2, -3), "ha": "right"} if top else {"xytext": (3, -9), "ha": "left"}
+    style: Any = {"textcoords": "offset points", "va": "top", "fontsize": 7, "color": hue[FAINT], "zorder": 1}
+    axis.annotate(f"{-total:g}", (float(at[0]), float(at[1])), **place, **style)
 
 
 def points(axis: Axes, curve: Curve, hue: Mapping[str, str]) -> None:
@@ -117,13 +119,30 @@ def points(axis: Axes, curve: Curve, hue: Mapping[str, str]) -> None:
         colour = hue[GREEN] if best else hue[BLUE]
         up, across = finite(p.distortion.stderr), finite(p.rate.stderr)
         axis.errorbar(x, y, up, across, fmt="o", color=colour, markersize=7, elinewidth=1.2, capsize=0, zorder=4)
-    for group in together(curve, float(wide), float(high)):
+    labels(axis, curve, hue)
+
+
+def labels(axis: Axes, curve: Curve, hue: Mapping[str, str]) -> None:
+    """The beta of each point: to the right where the curve is steep, else above, or below where there is no room."""
+    wide, high = float(np.ptp(axis.get_xlim())), float(np.ptp(axis.get_ylim()))
+    before, above = None, True
+    for group in reversed(together(curve, wide, high)):
         p = group[0]
-        weight = "bold" if curve.best in group else "normal"
-        said = ", ".join(f"{q.beta:g}" for q in group)
-        at = (p.rate.value, p.distortion.value)
+        at = p.rate.value, p.distortion.value
+        crowded = before is not None and abs(at[0] - before[0]) < NEAR[0] * wide and abs(at[1] - before[1]) < 0.1 * high
+        above, before = not (crowded and above), at
+        steep = p.beta * wide > high
         axis.annotate(
-            said, at, (6, 7), textcoords="offset points", fontsize=9, fontweight=weight, color=hue[INK], zorder=5
+            ", ".join(f"{q.beta:g}" for q in group),
+            at,
+            (6, 7) if steep and above else (0, 12 if above else -12),
+            textcoords="offset points",
+            ha="left" if steep and above else "center",
+            va="bottom" if above else "top",
+            fontsize=9,
+            fontweight="bold" if curve.best in group else "normal",
+            color=hue[INK],
+            zorder=5,
         )
 
 
