@@ -9,6 +9,9 @@ from lowerbound.model.likelihoods.counts import NegativeBinomial, Poisson
 from lowerbound.model.likelihoods.levels import Categorical, DiscretisedLogistic
 from lowerbound.model.likelihoods.location import Laplace, Normal
 from lowerbound.model.likelihoods.tokens import Tokens
+from lowerbound.registry import discover
+
+discover(__name__, __path__)
 
 __all__ = [
     "LIKELIHOODS",

@@ -5,5 +5,8 @@ from lowerbound.model.networks.convolutional import Convolutional
 from lowerbound.model.networks.mlp import MLP
 from lowerbound.model.networks.recurrent import Recurrent
 from lowerbound.model.networks.residual import Residual
+from lowerbound.registry import discover
+
+discover(__name__, __path__)
 
 __all__ = ["ACTIVATIONS", "MLP", "NETWORKS", "Convolutional", "Network", "Recurrent", "Residual"]
