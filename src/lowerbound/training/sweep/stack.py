@@ -91,7 +91,7 @@ class Stack:
     def gradient_norms(self) -> Tensor:
         """The norm of each member's gradient: (M,)."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        per_tensor = torch.stack([torch.stack(torch._foreach_norm(list(g.unbind()))) for g in gradients])
+        per_tensor = torch.stack([torch.linalg.vector_norm(g.reshape(len(g), -1), dim=1) for g in gradients])
         return torch.linalg.vector_norm(per_tensor, dim=0)
 
     def scale_gradients(self, factors: Tensor) -> None:
