@@ -79,6 +79,15 @@ def test_fresh_draws_and_labels_are_the_same_for_all_members(tmp_path):
         assert_equal_runs(run, other, 1e-9)
 
 
+def test_grey_values_have_a_rule_too(tmp_path):
+    grey = np.random.default_rng(0).random((150, 8)).astype(np.float32)
+    data = data_floor.from_array(grey)
+    settings = spec(training=DOUBLE, likelihood={"name": "continuous-bernoulli"})
+    runs = sweep(settings, BETAS, data, tmp_path / "sweep")
+    for run, other in zip(runs, alone(settings, BETAS, data, tmp_path), strict=True):
+        assert_equal_runs(run, other, 1e-9)
+
+
 @pytest.mark.parametrize("likelihood", [{}, {"variance": "optimal"}, {"variance": "fixed", "sigma": 0.5}])
 def test_deviations_learned_optimal_or_fixed_are_each_member_s_own(tmp_path, likelihood):
     settings = spec(likelihood={"name": "normal"} | likelihood, training=DOUBLE)

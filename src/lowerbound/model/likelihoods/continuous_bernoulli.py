@@ -41,11 +41,21 @@ class _LogDensity(torch.autograd.Function):
     """The log density per value, its passes over the pixels in place; its derivative in l is x minus the mean."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
-        ctx.save_for_backward(logits, x)
+    def forward(logits: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
         b = logits.abs().clamp_(min=1e-30)
         cost = b.neg().expm1_().div_(b).neg_().log_()
         return cost.add_(logits.clamp(min=0)).addcmul_(x, logits, value=-1).neg_()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], logits: Tensor, x: Tensor) -> tuple[Tensor, int]:
+        """For a stack of models: every value by itself, with the stack's axis first."""
+        logits, x = (a[None] if d is None else a.movedim(d, 0) for a, d in zip((logits, x), in_dims, strict=True))
+        x = x.reshape(len(x), *[1] * (logits.dim() - x.dim()), *x.shape[1:])
+        return _LogDensity.apply(logits, x), 0
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:  # type: ignore[override]
