@@ -175,7 +175,7 @@ def decode(
     as_json: options.Json = False,
 ) -> None:
     """Decode latent codes: the expected example of each, in the units of the data."""
-    files.checked(out)
+    files.checked(out, files.EXAMPLES)
     if (codes is None) == (z is None):
         raise InputError("give either a file of codes or --z", where="decode", mend="as in: decode RUN --z=0.5,-1")
     trained = open_run(run)

@@ -1,4 +1,4 @@
-"""Where results go: a picture (.png), an array (.npy), a table (.csv), or CSV on standard output."""
+"""Where results go: a picture (.png), an array (.npy), a table (.csv), text (.txt), or standard output."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from lowerbound.training.load import Trained
 
 SUFFIXES = (".png", ".npy", ".csv")
+EXAMPLES = (*SUFFIXES, ".txt")
+"""What examples can be written as; .txt where they are texts."""
+
 Out = Annotated[
     Path | None,
     typer.Option(
@@ -80,10 +83,27 @@ def value_names(trained: Trained) -> list[str]:
     return list(record.get("column_names") or [f"x{j}" for j in range(parts)])
 
 
+def cells(trained: Trained, x: Tensor) -> tuple[list[str], Sequence[Sequence[Any]]]:
+    """The columns of a table of examples, and its rows; a sequence of symbols is one cell of text."""
+    if trained.run.record()["kind"] == "sequence":
+        return ["text"], [[text] for text in texts_of(trained, x)]
+    return value_names(trained), x.flatten(1).tolist()
+
+
+def texts_of(trained: Trained, x: Tensor) -> list[str]:
+    """Sequences of symbols (n, T) as texts."""
+    from lowerbound.data.sequences import words
+
+    return words(x.numpy(), trained.run.record()["symbols"])
+
+
 def give(trained: Trained, x: Tensor, out: Path | None, name: str, columns: int, as_json: bool) -> None:
     """Hand over decoded examples: where asked, else as a picture in the run folder, else as CSV on the screen."""
     from lowerbound.readers import pictures
 
+    if trained.run.record()["kind"] == "sequence":
+        give_texts(trained, x, out, as_json)
+        return
     if out is None and pictures.is_picture(trained) and not as_json:
         path = trained.run.write_file(f"figures/{name}.png", as_png(trained, x, columns))
         output.show(str(path))
@@ -93,6 +113,7 @@ def give(trained: Trained, x: Tensor, out: Path | None, name: str, columns: int,
             ".png": lambda: as_png(trained, x, columns),
             ".npy": lambda: as_npy(x.numpy()),
             ".csv": lambda: as_csv(value_names(trained), x.flatten(1).tolist()).encode(),
+            ".txt": lambda: no_text(out),
         }[out.suffix.lower()]()
         options.write(out, content, "--out")
     if as_json:
@@ -101,3 +122,28 @@ def give(trained: Trained, x: Tensor, out: Path | None, name: str, columns: int,
         output.show(str(out))
     else:
         print(as_csv(value_names(trained), x.flatten(1).tolist()), end="")
+
+
+def no_text(out: Path) -> bytes:
+    """Refuses to write numbers as text."""
+    raise InputError("cannot be written: the examples are no texts", where=f"--out {out}", mend="give .npy or .csv")
+
+
+def give_texts(trained: Trained, x: Tensor, out: Path | None, as_json: bool) -> None:
+    """Hand over sequences of symbols (n, T) as texts, a line each; as .npy the codes, NaN after the end."""
+    texts = texts_of(trained, x)
+    if out is not None:
+        if out.suffix.lower() == ".png":
+            raise InputError("cannot be written: the examples are texts", where=f"--out {out}", mend="give .txt")
+        content = {
+            ".npy": lambda: as_npy(x.numpy()),
+            ".csv": lambda: as_csv(*cells(trained, x)).encode(),
+            ".txt": lambda: "".join(f"{text}\n" for text in texts).encode(),
+        }[out.suffix.lower()]()
+        options.write(out, content, "--out")
+    if as_json:
+        output.show_json({"written": out, "shape": list(x.shape), "texts": texts})
+    elif out is not None:
+        output.show(str(out))
+    else:
+        print("".join(f"{text}\n" for text in texts), end="")

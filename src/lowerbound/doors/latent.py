@@ -267,9 +267,8 @@ def csv(trained: Trained, made: Any, x: Tensor | None) -> str:
     head, rows = made.table()
     if x is None:
         return files.as_csv(head, rows)
-    return files.as_csv(
-        [*head, *files.value_names(trained)], [a + b for a, b in zip(rows, x.flatten(1).tolist(), strict=True)]
-    )
+    names, values = files.cells(trained, x)
+    return files.as_csv([*head, *names], [[*a, *b] for a, b in zip(rows, values, strict=True)])
 
 
 Word = "Rows, as 3,17,42, all of a class, class:NAME, or in tables COLUMN=VALUE, COLUMN>X, COLUMN<X."

@@ -33,7 +33,7 @@ def sample(
     as_json: options.Json = False,
 ) -> None:
     """New examples from the model: z from the prior, then what the decoder expects there."""
-    files.checked(out)
+    files.checked(out, files.EXAMPLES)
     trained = open_run(run)
     from lowerbound.readers import pictures
 
@@ -57,7 +57,7 @@ def reconstruct(
     as_json: options.Json = False,
 ) -> None:
     """Originals above their reconstructions; for tables, the reconstructions as CSV."""
-    files.checked(out)
+    files.checked(out, files.EXAMPLES)
     trained = open_run(run, data_dir)
     data, name = examples(trained, source, split, data_dir)
     import torch
@@ -83,7 +83,7 @@ def interpolate(
     as_json: options.Json = False,
 ) -> None:
     """The way from one example to another through latent space; without rows, five pairs of different classes."""
-    files.checked(out)
+    files.checked(out, files.EXAMPLES)
     if kind not in KINDS:
         raise InputError(f"unknown kind {kind!r}", where="--kind", mend=nearest(kind, KINDS))
     if (first is None) != (last is None):

@@ -54,9 +54,18 @@ def suited(source: str) -> str:
     if source.lower().removesuffix(".gz").endswith(TABLES):
         return "table"
     try:
+        if source.lower().endswith(".txt") and Path(source).is_file():
+            return "sequence" if is_text(Path(source)) else "table"
         return "convolutional" if Path(source).is_dir() else PLAIN
     except (OSError, ValueError):
         return PLAIN
+
+
+def is_text(path: Path) -> bool:
+    """Whether the lines of a .txt file are read as sequences of characters."""
+    from lowerbound.data.formats import sequences
+
+    return not sequences.is_table(sequences.text_lines(path))
 
 
 def settings_of(recipe: str) -> dict[str, Any]:

@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from lowerbound.data.scan import blocks
 from lowerbound.errors import InputError
 from lowerbound.maths.units import Estimate, bits, bits_per_part, sum_latent
 from lowerbound.training.load import Trained
 from lowerbound.training.measure import ACTIVE, Measured, measure
 
-DISCRETE = ("binary", "levels", "count")
+DISCRETE = ("binary", "levels", "count", "sequence")
 """Kinds of data whose nats are those of a code, so that bits may be spoken of."""
 
 
@@ -20,7 +23,8 @@ class Evaluation:
     """The figures of one split of one run, in nats per example.
 
     *Sign*: ``elbo`` higher is better; ``rate`` and ``distortion`` lower is better. ``elbo`` and ``rate`` are None where
-    the model has no density over its codes, and so no bound.
+    the model has no density over its codes, and so no bound. ``parts`` counts the values of an example, of sequences
+    the symbols of one on average, ends included.
     """
 
     elbo: Estimate | None
@@ -34,13 +38,18 @@ class Evaluation:
     samples: int
     seed: int
     kind: str
-    parts: int
+    parts: float
     sha256: str
 
     @property
     def discrete(self) -> bool:
         """Whether the bound is one on a probability, so that it is a code length too."""
         return self.kind in DISCRETE
+
+    @property
+    def part(self) -> str:
+        """What an example is made of."""
+        return "symbol" if self.kind == "sequence" else "value"
 
     def json(self) -> dict[str, Any]:
         """JSON-ready figures; every one with its unit."""
@@ -61,7 +70,7 @@ class Evaluation:
             "data_sha256": self.sha256,
         }
         if self.discrete and self.elbo:
-            per_part = {"value": bits_per_part(-self.elbo.value, self.parts), "unit": "bits per value"}
+            per_part = {"value": bits_per_part(-self.elbo.value, self.parts), "unit": f"bits per {self.part}"}
             out["bits_per_dimension"] = per_part | {"stderr": bits_per_part(self.elbo.stderr, self.parts)}
         return out
 
@@ -84,7 +93,8 @@ class Evaluation:
         if self.discrete:
             lines.insert(
                 3,
-                f"            {bits_per_part(-self.elbo.value, self.parts):.4f} bits per value, as a code would spend",
+                f"            {bits_per_part(-self.elbo.value, self.parts):.4f} bits per {self.part}, "
+                "as a code would spend",
             )
         return lines
 
@@ -124,6 +134,16 @@ def summarise(trained: Trained, measured: Measured, split: str, samples: int, se
         samples=samples,
         seed=seed,
         kind=record["kind"],
-        parts=math.prod(record["shape"]),
+        parts=parts_of(trained, split),
         sha256=record["sha256"],
     )
+
+
+def parts_of(trained: Trained, split: str) -> float:
+    """The values of an example; of sequences, the symbols of one on average."""
+    record = trained.run.record()
+    if record["kind"] != "sequence":
+        return math.prod(record["shape"])
+    x = trained.data.splits[split].x
+    there = [~np.isnan(block) for _, block in blocks(x)]
+    return sum(int(part.sum()) for part in there) / len(x)

@@ -124,7 +124,7 @@ def headline(trained: Trained, e: Evaluation) -> str:
     )
     code = (
         f"As a code, an example takes {bits(-elbo.value):.1f} bits: {bits(rate.value):.1f} for z and "
-        f"{bits(e.distortion.value):.1f} for x given z, {bits(-elbo.value) / e.parts:.3f} bits a value."
+        f"{bits(e.distortion.value):.1f} for x given z, {bits(-elbo.value) / e.parts:.3f} bits a {e.part}."
         if e.discrete
         else "The values are real numbers, so this bounds a density: it may be positive, and it is no code length."
     )

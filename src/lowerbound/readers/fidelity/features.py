@@ -36,6 +36,9 @@ def feature_map(name: str, x: np.ndarray, y: np.ndarray | None, seed: int = 0) -
     """
     if name not in MAPS:
         raise InputError(f"unknown features {name!r}", where="features", mend=nearest(name, MAPS))
+    if np.isnan(x).any():
+        what = "needs examples whose values are all there: these have unequal lengths or missing cells"
+        raise InputError(what, where="fidelity", mend="compare models by their bounds: evaluate")
     if name == "raw":
         return FeatureMap("raw", f"the {x.shape[1]} values themselves", lambda rows: rows)
     return principal(x) if name == "pca" else classified(x, y, seed)
