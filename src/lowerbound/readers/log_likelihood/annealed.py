@@ -156,8 +156,7 @@ def bracketed(
                 examples.problem(rows), rows.tolist(), start=start, temperatures=temperatures, seed=seed
             )
             lower.append(gathered(annealer.forward(samples)))
-            back = gathered(annealer.backward(codes(rows), samples))
-            upper.append(Weighed(-back.log_p, back.counted, back.effective, back.pareto_k))
+            upper.append(gathered(annealer.backward(codes(rows), samples)).inverted())
         done += len(rows)
         progress(done, len(examples))
     return Weighed.cat(lower), Weighed.cat(upper)

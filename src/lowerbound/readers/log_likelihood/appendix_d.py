@@ -50,8 +50,7 @@ def appendix_d(
     for rows in batches(examples, CHAINS, memory):
         with torch.no_grad():
             weights = inverse_weights(examples.problem(rows), rows.tolist(), samples, seed, fit, start)
-            back = gathered(weights)
-        found.append(Weighed(-back.log_p, back.counted, back.effective, back.pareto_k))
+        found.append(gathered(weights).inverted())
         done += len(rows)
         progress(done, len(examples))
     return Weighed.cat(found)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -40,6 +40,10 @@ class Weighed:
     def of(cls, weights: Weights) -> Weighed:
         """The figures of weights that are complete."""
         return cls(weights.log_mean(), weights.counted, weights.effective(), weights.pareto_k())
+
+    def inverted(self) -> Weighed:
+        """The figures of weights whose mean is 1/p."""
+        return replace(self, log_p=-self.log_p)
 
     @classmethod
     def cat(cls, parts: list[Weighed]) -> Weighed:
