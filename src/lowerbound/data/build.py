@@ -112,7 +112,11 @@ def meant(raw: Raw, seen: Facts, options: Options) -> Meaning:
     first = next(iter(raw.x.values()))
     if options.like is not None:
         same_shape(first.shape[1:], options.like, raw.source)
-    sense = meaning(first.dtype, first.ndim, seen, wanted(raw, options), raw.source)
+    asked = wanted(raw, options)
+    if not in_steps(raw) and asked in ("sequence", "series"):
+        mend = "give texts, lists, or an array with lengths or a mask"
+        raise InputError(f"cannot be of kind {asked}", where=raw.source, mend=mend)
+    sense = meaning(first.dtype, first.ndim, seen, asked, raw.source)
     if sense.kind == "unit" and raw.kind.startswith("levels:"):
         sense = replace(sense, divisor=float(raw.kind.partition(":")[2]) - 1)
     own = options.like is None and options.kind == "auto" and raw.why

@@ -171,6 +171,9 @@ def of_python(x: Any, lengths: Any, mask: Any, options: Options, name: str) -> R
     whole = isinstance(x, np.ndarray) and x.dtype.kind in "biuf"
     if whole or lengths is not None or mask is not None:
         return of_array(numbers(x, name), lengths, mask, options, name, name)
+    if isinstance(x, (str, dict)) or not hasattr(x, "__iter__"):
+        what = f"{type(x).__name__} is not a list of sequences"
+        raise InputError(what, where=name, mend="give texts, lists of numbers, or an array with lengths")
     return of_lists([numbers(example, name) for example in x], options, name, name)
 
 

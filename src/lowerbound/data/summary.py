@@ -71,6 +71,14 @@ def of_steps(data: Data, x: Any) -> Summary:
         shares += np.bincount(there.astype(np.int64).ravel(), minlength=data.levels) if data.levels else 0
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
-    every = (torch.from_numpy(np.broadcast_to(a, data.shape).copy()).float() for a in (mean, std))
+    mean, std = (np.broadcast_to(a, data.shape).copy() for a in (mean, std))
     frequencies = torch.from_numpy(shares / shares.sum()).float() if data.levels else None
-    return Summary(data.kind, data.shape, *every, data.levels, classes=data.classes, frequencies=frequencies)
+    return Summary(
+        data.kind,
+        data.shape,
+        torch.from_numpy(mean).float(),
+        torch.from_numpy(std).float(),
+        data.levels,
+        classes=data.classes,
+        frequencies=frequencies,
+    )

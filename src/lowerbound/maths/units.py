@@ -65,7 +65,7 @@ def bits(nats: Any) -> Any:
     return nats / LN2
 
 
-def bits_per_part(nats: Any, parts: int) -> Any:
+def bits_per_part(nats: Any, parts: float) -> Any:
     """Nats per example to bits per part (pixel value, column)."""
     return nats / (LN2 * parts)
 

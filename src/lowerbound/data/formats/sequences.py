@@ -87,4 +87,4 @@ def arrays(path: Path, found: str | None, options: Options) -> tuple[Raw, dict[s
     label = options.labels or choice.label_of(ALL, keys)
     y = npz.arrays(path, [label], words=True) if label else {}
     wanted = {ALL: y[label]} if label else {}
-    return raw, choice.matching(raw.x, wanted, path, bool(options.labels))
+    return raw, choice.matching(dict(raw.x), wanted, path, bool(options.labels))

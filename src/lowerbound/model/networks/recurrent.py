@@ -50,7 +50,7 @@ class Recurrent(Network):
     *Shapes*: (batch, \*inputs) -> features (batch, hidden); (batch, latent) -> (batch, \*outputs); any sizes.
     *Units and sign*: none. *Neutral setting*: ``teacher=false``, or ``word_dropout=1``, hides every step: z alone is
     repeated. *Source*: Hochreiter & Schmidhuber 1997 (LSTM); Cho et al. 2014 (1406.1078, GRU); Bowman et al. 2016
-    (1511.06349), sections 3.1 and 3.2.
+    (1511.06349), sections 3 and 3.1.
 
     >>> Recurrent((19, 45), None, hidden=64).features, Recurrent((2,), (44, 19))(torch.zeros(5, 2)).shape
     (64, torch.Size([5, 44, 19]))
