@@ -85,23 +85,18 @@ def value_names(trained: Trained) -> list[str]:
 
 def cells(trained: Trained, x: Tensor) -> tuple[list[str], Sequence[Sequence[Any]]]:
     """The columns of a table of examples, and its rows; a sequence of symbols is one cell of text."""
-    if trained.run.record()["kind"] == "sequence":
-        return ["text"], [[text] for text in texts_of(trained, x)]
+    from lowerbound.readers import pictures
+
+    if pictures.is_text(trained):
+        return ["text"], [[text] for text in pictures.texts(trained, x)]
     return value_names(trained), x.flatten(1).tolist()
-
-
-def texts_of(trained: Trained, x: Tensor) -> list[str]:
-    """Sequences of symbols (n, T) as texts."""
-    from lowerbound.data.sequences import words
-
-    return words(x.numpy(), trained.run.record()["symbols"])
 
 
 def give(trained: Trained, x: Tensor, out: Path | None, name: str, columns: int, as_json: bool) -> None:
     """Hand over decoded examples: where asked, else as a picture in the run folder, else as CSV on the screen."""
     from lowerbound.readers import pictures
 
-    if trained.run.record()["kind"] == "sequence":
+    if pictures.is_text(trained):
         give_texts(trained, x, out, as_json)
         return
     if out is None and pictures.is_picture(trained) and not as_json:
@@ -131,7 +126,9 @@ def no_text(out: Path) -> bytes:
 
 def give_texts(trained: Trained, x: Tensor, out: Path | None, as_json: bool) -> None:
     """Hand over sequences of symbols (n, T) as texts, a line each; as .npy the codes, NaN after the end."""
-    texts = texts_of(trained, x)
+    from lowerbound.readers import pictures
+
+    texts = pictures.texts(trained, x)
     if out is not None:
         if out.suffix.lower() == ".png":
             raise InputError("cannot be written: the examples are texts", where=f"--out {out}", mend="give .txt")

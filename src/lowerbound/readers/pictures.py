@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from lowerbound.data.sequences import words
 from lowerbound.errors import InputError, nearest
 from lowerbound.model.conditions import one_hot
 from lowerbound.training.load import Trained
@@ -22,6 +23,16 @@ def is_picture(trained: Trained) -> bool:
     """Whether an example is a picture with one or three channels."""
     shape = trained.run.record()["shape"]
     return len(shape) == 3 and shape[0] in (1, 3)
+
+
+def is_text(trained: Trained) -> bool:
+    """Whether an example is a sequence of symbols."""
+    return bool(trained.run.record()["kind"] == "sequence")
+
+
+def texts(trained: Trained, x: Tensor) -> list[str]:
+    """Sequences of symbols (n, T) as texts."""
+    return words(x.numpy(), trained.run.record()["symbols"])
 
 
 def grey(trained: Trained, x: Tensor) -> np.ndarray:

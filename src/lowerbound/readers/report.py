@@ -312,6 +312,10 @@ def reconstructions(trained: Trained, split: str) -> str:
     """Originals above their reconstructions; for tables and vectors, numbers."""
     x, labels = examples_of(trained, split, 20)
     y = pictures.reconstruct(trained, x, None if labels is None else torch.from_numpy(labels))
+    if pictures.is_text(trained):
+        pairs = list(zip(pictures.texts(trained, x[:8]), pictures.texts(trained, y[:8]), strict=True))
+        made = table(("original", "decoded"), pairs, "Texts, and the likeliest text at the posterior mean of each")
+        return "<h2>Reconstructions</h2>" + opened(made)
     if not pictures.is_picture(trained):
         return "<h2>Reconstructions</h2>" + numbers(trained, x[:6].flatten(1), y[:6].flatten(1))
     half = (len(x) + 1) // 2
@@ -321,6 +325,11 @@ def reconstructions(trained: Trained, split: str) -> str:
     alt = f"{len(x)} held-out examples in rows, each row of originals above a row of their reconstructions"
     caption = "Rows of originals, each above the expected value of x decoded from its posterior mean."
     return "<h2>Reconstructions</h2>" + figure(figures.image(sheet, alt, scale(sheet)), caption)
+
+
+def opened(made: str) -> str:
+    """A table that is shown without being asked for."""
+    return made.replace("<details>", "<details open>")
 
 
 def scale(sheet: np.ndarray) -> int:
@@ -345,12 +354,17 @@ def numbers(trained: Trained, x: torch.Tensor, y: torch.Tensor) -> str:
 def samples(trained: Trained, split: str = "") -> str:
     """Examples from the model."""
     x = pictures.sample(trained, 40)
+    if pictures.is_text(trained):
+        drawn = enumerate(pictures.texts(trained, pictures.sample(trained, 12, draw=True)), 1)
+        return "<h2>Samples</h2>" + opened(
+            table(("", "text"), list(drawn), "Texts drawn from p(x|z), z from the prior")
+        )
     if not pictures.is_picture(trained):
         x = x[:8].flatten(1)
         names = trained.run.record()["column_names"] or [f"x{j}" for j in range(x.shape[1])]
         rows = [(i + 1, *(f"{v:.4g}" for v in row[:8])) for i, row in enumerate(x.tolist())]
         made = table(("sample", *names[:8]), rows, "Expected values at z drawn from the prior")
-        return "<h2>Samples</h2>" + made.replace("<details>", "<details open>")
+        return "<h2>Samples</h2>" + opened(made)
     sheet = pictures.sheet(pictures.grey(trained, x), 20)
     caption = f"Expected values of x at 40 draws of z from the prior ({trained.model.prior.name})."
     return "<h2>Samples</h2>" + figure(figures.image(sheet, "40 samples from the model", scale(sheet)), caption)
@@ -395,7 +409,7 @@ def decoded_plane(trained: Trained, split: str) -> str:
 
 def interpolations(trained: Trained, split: str) -> str:
     """Paths between pairs of examples."""
-    if not pictures.is_picture(trained):
+    if not pictures.is_picture(trained) and not pictures.is_text(trained):
         return ""
     x, y = examples_of(trained, split, 10)
     pairs = [(i, len(x) - 1 - i) for i in range(len(x) // 2)]
@@ -403,6 +417,10 @@ def interpolations(trained: Trained, split: str) -> str:
     rows = [pictures.interpolate(trained, x[i], x[j], 14, labels=l) for (i, j), l in zip(pairs, labels, strict=True)]
     if not rows:
         return ""
+    if pictures.is_text(trained):
+        steps = list(zip(*(pictures.texts(trained, way) for way in rows[:3]), strict=True))
+        made = table(("first", "second", "third"), steps, "Three ways through latent space, from text to text")
+        return "<h2>Interpolations</h2>" + opened(made)
     sheet = pictures.sheet(pictures.grey(trained, torch.cat(rows)), 14)
     caption = "Straight paths in latent space between the codes of two held-out examples, one pair a row."
     return "<h2>Interpolations</h2>" + figure(

@@ -50,6 +50,7 @@ CAUSES: dict[str, tuple[str, tuple[str, ...]]] = {
             "warm up the KL: -s schedule.name=linear",
             "lower beta, or check that no term is averaged over dimensions",
             "give each dimension free bits: -s objective.name=free-bits",
+            "of a decoder that reads what it emits, hide some of it: -s decoder.word_dropout=0.3",
         ),
     ),
     "collapsed-dimensions": (
