@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+import faults_family
+
 TESTS = Path(__file__).parent
 SOURCE = TESTS.parent / "src" / "lowerbound"
 
@@ -184,8 +186,8 @@ FAULTS = {
     ),
     "noise that depends on the batch": fault(
         "training/measure.py",
-        "noise(seed, first, last, samples, model.latent)",
-        "noise(seed, 0, last - first, samples, model.latent)",
+        "noise(seed, first, last, samples, model.noise_width)",
+        "noise(seed, 0, last - first, samples, model.noise_width)",
         FIGURES,
     ),
     "one noise for all examples": fault(
@@ -210,6 +212,9 @@ FAULTS = {
         "model/linear.py", "        self._put(W, b, variance)", "        self._put(W, b, variance.sqrt())", EXACT
     ),
 }
+
+
+FAULTS |= {name: fault(file, old, new, *tests) for name, (file, old, new, tests) in faults_family.FAULTS.items()}
 
 
 def named(tests: tuple[str, ...]) -> list[str]:

@@ -172,6 +172,18 @@ def test_hamiltonian_draws_have_the_exact_posterior_s_mean_and_covariance():
     assert ((draws.var(0) / deviation.square() - 1).abs() < 0.15).all()
 
 
+def test_hamiltonian_draws_are_accepted_by_their_energy():
+    """Steps far too long are nearly all refused, so that the chain stays where it is; short ones are nearly all taken."""
+    from lowerbound.objective.games.mcem import hamiltonian
+
+    model, data, _, _ = linear_parts("mcem")
+    x = data.splits["train"].x[:200].double()
+    z = model.exact_posterior(x).mean.detach().unsqueeze(0)
+    torch.manual_seed(0)
+    assert hamiltonian(model, Batch(x), z, 1e-3, 5)[1] > 0.99
+    assert hamiltonian(model, Batch(x), z, 3.0, 5)[1] < 0.2
+
+
 @pytest.mark.parametrize("loss", ["non-saturating", "wgan-gp"])
 def test_a_gan_finds_where_the_data_are(loss, tmp_path):
     """A bell at 3: after 30 epochs the generator's examples lie within one deviation of it (they begin at the mean

@@ -10,6 +10,9 @@
 ``read``         evaluate, explain, report
 ``codes``        encode, decode
 ``pictures``     sample, reconstruct, interpolate
+``evaluate``     evaluate by an estimator of log p(x)
+``surgery``      what the KL is made of; ``compare``, ``score``, ``impute``, ``disentangle``, ``fidelity`` beside it
+``reproduce``    published results again; ``figures_of`` has what it measures
 ``latent``       morph, traverse, manifold, plane, arithmetic
 ``lists``        list, data
 ``progress``     the progress bar, its plain twin, and timing.jsonl
