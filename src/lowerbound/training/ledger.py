@@ -53,6 +53,18 @@ class Ledger:
             self.tighter = self.tighter + (terms.iwae() - terms.elbo()).detach().sum(dtype=torch.float64)
         self.objective = self.objective + n * objective.detach()
         self.gradient_norm = self.gradient_norm + gradient_norm
+        self.count(n)
+
+    def add_sums(self, sums: Tensor, n: int) -> None:
+        """Count one step by its sums (4 + rate's width,): distortion, objective, gradient norm, tighter, rate."""
+        distortion, objective, norm, tighter = sums[:4].unbind()
+        self.distortion, self.rate = self.distortion + distortion, self.rate + sums[4:]
+        self.objective, self.gradient_norm = self.objective + objective, self.gradient_norm + norm
+        self.tighter = self.tighter + tighter
+        self.count(n)
+
+    def count(self, n: int) -> None:
+        """Count one step on n examples whose terms are in the sums."""
         self.examples += n
         self.steps += 1
 

@@ -18,12 +18,13 @@ from torch import Tensor
 from lowerbound import __version__
 from lowerbound.data import summary as summarise
 from lowerbound.data.dataset import Data, Summary
-from lowerbound.errors import Interrupted, NonFiniteError
+from lowerbound.errors import InputError, Interrupted, NonFiniteError
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import Estimate
 from lowerbound.model.autoencoder import Autoencoder
 from lowerbound.objective import Batch, Minimised
 from lowerbound.training.alarms import Alarm, Watcher, alarm
+from lowerbound.training.compiled import CompiledStep, wanted
 from lowerbound.training.forecast import Forecast, collapse_forecast
 from lowerbound.training.labelled import Labels
 from lowerbound.training.ledger import Ledger, refuse_non_finite
@@ -145,6 +146,8 @@ class Training:
         self.forecast = self._forecast()
         self.watcher = self._watcher()
         self.metrics_length = 0
+        self.compiled = wanted(spec, self.players, self.summary.kind, self.n, device)
+        self.whole: CompiledStep | None = None
 
     def _empty_ledger(self) -> Ledger:
         return Ledger.empty(self.model.rate_width, self.device, len(self.players) - 1, self.model.has_bound)
@@ -198,14 +201,34 @@ class Training:
         said += [part.words() for part in (self.bound, self.game)]
         said += [part.words() for part in (self.regulariser, self.supervision) if part.name != "none"]
         said += [self.forecast.words()] if self.forecast else []
+        said += ["A step is one compiled graph; compiling takes some ten seconds."] if self.compiled else []
         return [sentence for sentence in said if sentence]
 
     def go(self) -> None:
         """Train to the end, or to the first reason to stop."""
         self.model.train()
+        self.whole = self._compile() if self.compiled else None
         while self.epoch < self.spec.training.epochs and not self._patience_is_over():
             self._epoch()
         self.finish()
+
+    def _compile(self) -> CompiledStep | None:
+        """The step as one graph, tried on the first rows of the run; None where it fails and nobody insisted."""
+        whole = CompiledStep(
+            self.model, self.players[0], self.optimisers[0], self.spec, self.bound.weighted, self._precision
+        )
+        rows = order(self.spec.training.seed, 0, self.n)[: self.spec.training.batch]
+        wrong = whole.compile(self._batch(rows))
+        if not wrong:
+            return whole
+        if self.spec.training.compile == "on" or self.step:
+            what = f"the step cannot be compiled here: {wrong}"
+            raise InputError(
+                what,
+                where="training.compile",
+                mend="leave it at auto" if not self.step else "use the machine the run began on",
+            )
+        return None
 
     def _epoch(self) -> None:
         rows = order(self.spec.training.seed, self.epoch, self.n)
@@ -222,10 +245,29 @@ class Training:
 
     def _step(self, rows: Tensor) -> None:
         time = self.epoch + self.position / self.steps
+        if not self._taken_whole(rows, time):
+            self._move(rows, time)
+        self.position += 1
+        self.step += 1
+        self.watch.on_step(self.step, self.ledger)
+
+    def _taken_whole(self, rows: Tensor, time: float) -> bool:
+        """Take the step by its graph: False, and nothing done, where there is none or what it gives is not finite."""
+        if self.whole is None or len(rows) != self.spec.training.batch:
+            return False
+        reseed(self.device, STEP, self.spec.training.seed, self.step)
+        rate = learning_rate(self.spec.training, time)
+        return self.whole(self._batch(rows, time), rate, self.step + 1, self.ledger)
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.training.precision == "bfloat16")
+
+    def _move(self, rows: Tensor, time: float) -> None:
+        """Each player's move in turn."""
         reseed(self.device, STEP, self.spec.training.seed, self.step)
         batch = self._batch(rows, time)
         for index, (player, optimiser) in enumerate(zip(self.players, self.optimisers, strict=True)):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.training.precision == "bfloat16"):
+            with self._precision():
                 loss, terms = player.loss(batch)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -239,9 +281,6 @@ class Training:
                 self.ledger.add_other(index - 1, loss, len(rows))
             else:
                 self.ledger.add(terms, loss, norm, len(rows), self.bound.weighted)
-        self.position += 1
-        self.step += 1
-        self.watch.on_step(self.step, self.ledger)
 
     def _batch(self, rows: Tensor, time: float = 0.0) -> Batch:
         x, y = self._examples(rows), self._labels(rows)
@@ -359,6 +398,7 @@ class Training:
             "ledger_steps": self.ledger.steps,
             "scored": self.ledger.scored,
             "metrics_length": self.metrics_length,
+            "compiled": self.whole is not None,
             "alarms": [a.json() for a in self.watcher.raised.values()],
         }
         self.run.write_checkpoint(self.step, tensors, state)
@@ -373,6 +413,7 @@ class Training:
         self.epoch, self.position, self.step = state["epoch"], state["position"], state["step"]
         if self.epoch >= self.spec.training.epochs and self.run.sealed():
             return False
+        self.compiled = state.get("compiled", False)
         self.run.unseal()
         self.metrics_length = state["metrics_length"]
         self.run.truncate_metrics(self.metrics_length)

@@ -71,6 +71,7 @@ class TrainingSpec(Frozen):
     """How the loop runs. One epoch is one pass over the training split.
 
     ``labelled`` is how many of the training labels may be used, the same number of each class; None: all.
+    ``compile`` makes a step one compiled graph: "auto" where a run is long enough to gain by it and the step allows it.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 50
@@ -85,6 +86,7 @@ class TrainingSpec(Frozen):
     patience: Annotated[int, Field(ge=0)] = 0
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     device: str = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
     seed: int = 0
 
 

@@ -1,0 +1,252 @@
+r"""A whole step as one compiled graph: forward, gradient, its norm, Adam, and the sums of the ledger.
+
+.. math:: m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
+          \theta \leftarrow \theta - \eta \frac{\sqrt{c_2}}{c_1} \frac{m}{\sqrt v + \epsilon \sqrt{c_2}},
+          \qquad c_i = 1 - \beta_i^t
+
+which is Adam (Kingma & Ba 2015, section 2, its efficient order) with one division an element. The graph is that of the
+library's own eager step, traced, so that there is one definition of every term. What eager code draws, it draws: noise
+comes from torch's generator. A step whose loss or gradient is not finite changes no weight.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lowerbound.errors import InputError
+from lowerbound.maths.terms import Terms
+from lowerbound.maths.units import mean_samples
+from lowerbound.objective import Batch, Player
+from lowerbound.training.ledger import Ledger
+from lowerbound.training.spec import Spec
+
+PAYS = 20_000
+"""Steps from which a run is compiled unasked: compiling takes some ten seconds, a step gains half a millisecond."""
+TINY = 1e-30
+"""A first moment below this is 0: it would move no weight, and numbers under 1e-38 are a hundred times slower."""
+
+
+def unguarded(guards: Any) -> list[bool]:
+    """No check of the arguments at each call: the loop gives the same shapes and types every time."""
+    return [False for _ in guards]
+
+
+OPTIONS: dict[str, Any] = {"cpp_wrapper": True, "fallback_random": True, "guard_filter_fn": unguarded}
+"""Called without Python between kernels; what eager code draws; no guards."""
+
+
+class _Loss(nn.Module):
+    """A player's loss as a module over its model, so that its weights can be given from outside."""
+
+    def __init__(self, model: nn.Module, loss: Callable[[Batch], tuple[Tensor, Terms | None]]) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Terms | None]:
+        return self.loss(batch)
+
+
+def wanted(spec: Spec, players: Sequence[Player], kind: str, examples: int, device: torch.device) -> bool:
+    """Whether a run's step is to be compiled: asked for, or worth it and possible.
+
+    Raises:
+        InputError: it was asked for and cannot be done; the sentence says why.
+    """
+    asked, size = spec.training.compile, spec.training.batch
+    if asked == "off" or (asked == "auto" and spec.training.epochs * (examples // size) < PAYS):
+        return False
+    why = refusal(spec, players, kind, device)
+    if why is None and examples < size:
+        why = "no batch is whole"
+    if why is not None and asked == "on":
+        raise InputError(f"the step cannot be compiled: {why}", where="training.compile", mend="leave it at auto")
+    return why is None
+
+
+def refusal(spec: Spec, players: Sequence[Player], kind: str, device: torch.device) -> str | None:
+    """Why this run's step cannot be one graph; None if it may be."""
+    if [player.name for player in players] != ["model"] or spec.regulariser.name != "none":
+        return "only a model that plays alone, without a regulariser, has a step that is one graph"
+    if spec.supervision.name != "none" or kind == "sequence":
+        return "labelled examples beside the batch, and batches of unequal shape, are no one graph"
+    if spec.schedule.name != "constant" or spec.objective.name == "geco":
+        return "an objective that changes from step to step is no constant graph"
+    if spec.training.optimiser not in ("adam", "adamw"):
+        return f"optimiser {spec.training.optimiser} is not written as a graph"
+    if "own" in (spec.encoder.name, spec.decoder.name):
+        return "a network of a person's own may do anything"
+    if device.type != "cpu":
+        return "on this device it was not measured"
+    return None if find_compiler() else "there is no C++ compiler"
+
+
+def find_compiler() -> bool:
+    """Whether there is a C++ compiler."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    try:
+        return bool(get_cpp_compiler())
+    except Exception:  # whatever torch says, there is none
+        return False
+
+
+class CompiledStep:
+    """The step of a run as one graph, for batches of one size; it works on the optimiser's own state and the ledger.
+
+    ``precise`` opens the context that the loss is computed in (autocast, or nothing).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        player: Player,
+        optimiser: Optimizer,
+        spec: Spec,
+        weighted: bool,
+        precise: Callable[[], AbstractContextManager[Any]],
+    ) -> None:
+        self.model, self.player, self.spec, self.weighted, self.precise = model, player, spec, weighted, precise
+        self.group = optimiser.param_groups[0]
+        self.weights = [p.detach() for p in player.parameters]
+        names = {id(p): f"model.{name}" for name, p in model.named_parameters()}
+        self.names = [names[id(p)] for p in player.parameters]
+        slots = [started(optimiser, p) for p in player.parameters]
+        self.state = [[slot[key] for slot in slots] for key in ("exp_avg", "exp_avg_sq", "step")]
+        self.loss = _Loss(model, player.loss)
+        self.graph: Callable[..., tuple[Tensor, Tensor]] | None = None
+
+    def __call__(self, batch: Batch, rate: float, step: int, ledger: Ledger) -> bool:
+        """Take optimiser step ``step`` (from 1) at learning rate ``rate``; False, and nothing done, if not finite."""
+        if self.graph is None:
+            raise ValueError("not compiled")
+        with torch.no_grad():
+            sound, sums = self.graph(self.weights, *self.state, batch.x, batch.y, self.factors(rate, step))
+        if not sound.item():
+            return False
+        ledger.add_sums(sums, len(batch.x))
+        return True
+
+    def compile(self, batch: Batch) -> str | None:
+        """Compile for batches like this one, and try it on copies: what is wrong with the result, or None."""
+        arguments = (self.weights, *self.state, batch.x, batch.y, self.factors(1e-3, 1))
+        before = [b.clone() for b in self.model.buffers()]
+        try:
+            with torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch's compiler warns of torch
+                graph = traced(self._eager, copies(arguments))
+                self.graph = torch.compile(graph, fullgraph=True, dynamic=False, options=OPTIONS)
+                return self._wrong(arguments, before)
+        except (RuntimeError, TypeError, NotImplementedError) as error:
+            return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+    def _wrong(self, arguments: Any, before: list[Tensor]) -> str | None:
+        """What differs between the compiled step and the library's own."""
+        found = []
+        for step in (self._eager, self.graph):
+            given = copies(arguments)
+            with torch.random.fork_rng(devices=[]):
+                given = given, step(*given)  # type: ignore[misc]
+            found.append(torch.utils._pytree.tree_leaves(given))
+        if not all(torch.equal(a, b) for a, b in zip(before, self.model.buffers(), strict=True)):
+            return "a step changes the model's buffers"
+        tolerance = 5e-2 if self.spec.training.precision == "bfloat16" else 1e-3
+        near = [agree(a, b, tolerance) for a, b in zip(*found, strict=True) if a is not None]
+        return None if all(near) else "the compiled step gives other numbers than the library's own"
+
+    def factors(self, rate: float, step: int) -> Tensor:
+        """What changes from step to step: (rate sqrt(c2) / c1, eps sqrt(c2), rate * weight decay)."""
+        b1, b2 = self.group["betas"]
+        root = math.sqrt(1 - b2**step)
+        decay = self.spec.training.weight_decay
+        return torch.tensor(
+            [rate * root / (1 - b1**step), self.group["eps"] * root, rate * decay], dtype=self.weights[0].dtype
+        )
+
+    def _eager(
+        self,
+        weights: list[Tensor],
+        means: list[Tensor],
+        squares: list[Tensor],
+        steps: list[Tensor],
+        x: Tensor,
+        y: Tensor | None,
+        factors: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The step that is traced: it changes weights, moments and step counts where they lie, if all is finite.
+
+        Whether it is, and what the ledger is to add, are what it returns.
+        """
+        leaves = [w.detach().requires_grad_() for w in weights]
+        with torch.enable_grad():
+            with self.precise():
+                batch = Batch(x, 0.0, y)
+                loss, terms = torch.func.functional_call(
+                    self.loss, dict(zip(self.names, leaves, strict=True)), (batch,)
+                )
+            gradients = torch.autograd.grad(loss, leaves)
+        norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
+        sound = torch.isfinite(loss + norm)
+        clip = self.spec.training.clip
+        scale = None if clip is None else (clip / (norm + 1e-6)).clamp(max=1.0)
+        for w, m, v, t, g in zip(weights, means, squares, steps, gradients, strict=True):
+            self._adam(w, m, v, g if scale is None else g * scale, factors, sound)
+            t.add_(sound)
+        return sound, self._sums(terms, loss.detach(), norm, len(x))
+
+    def _adam(self, w: Tensor, m: Tensor, v: Tensor, g: Tensor, factors: Tensor, sound: Tensor) -> None:
+        b1, b2 = self.group["betas"]
+        decay, apart = self.spec.training.weight_decay, self.spec.training.optimiser == "adamw"
+        g = g + decay * w if decay and not apart else g
+        mean = m + (1 - b1) * (g - m)
+        mean = torch.where(mean.abs() > TINY, mean, 0.0)
+        square = b2 * v + g * ((1 - b2) * g)
+        kept = w - factors[2] * w if decay and apart else w
+        moved = kept - mean * factors[0] / (square.sqrt() + factors[1])
+        for old, new in ((w, moved), (m, mean), (v, square)):
+            old.copy_(torch.where(sound, new, old))
+
+    def _sums(self, terms: Any, loss: Tensor, norm: Tensor, n: int) -> Tensor:
+        """What a step adds to the ledger, as :meth:`Ledger.add_sums` takes it."""
+        tighter = terms.iwae() - terms.elbo() if self.weighted else loss.new_zeros(1)
+        scalars = [mean_samples(terms.distortion).sum(dtype=torch.float64), n * loss, norm]
+        scalars.append(tighter.sum(dtype=torch.float64))
+        rate = terms.rate.detach().sum(0, dtype=torch.float64)
+        return torch.cat([torch.stack([s.detach().double() for s in scalars]), rate])
+
+
+def started(optimiser: Optimizer, parameter: nn.Parameter) -> dict[str, Tensor]:
+    """Adam's memory of a parameter, begun where it has none."""
+    slot = optimiser.state[parameter]
+    if not slot:
+        slot["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+        slot["exp_avg"], slot["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+    return slot
+
+
+def agree(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    """Whether two results differ by less than a share of their size."""
+    a, b = a.double(), b.double()
+    return bool((a - b).norm() <= tolerance * a.norm())
+
+
+def copies(arguments: Any) -> Any:
+    """Arguments whose tensors are copies."""
+    return torch.utils._pytree.tree_map_only(Tensor, torch.clone, arguments)
+
+
+def traced(step: Callable[..., Any], arguments: Any) -> torch.fx.GraphModule:
+    """The operations of a step on arguments of these shapes."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    graph = make_fx(lambda *given: step(*given))(*arguments)
+    for node in graph.graph.nodes:
+        node.meta.clear()
+    return graph

@@ -1,0 +1,134 @@
+"""A compiled step is the eager step: its numbers, its noise; stopped and resumed it is bitwise equal; or refused."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+import torch
+
+from lowerbound.errors import InputError, Interrupted, NonFiniteError
+from lowerbound.training import compiled
+from lowerbound.training.loop import Training, resume, train
+from lowerbound.training.run import Run
+from lowerbound.training.watch import Watch
+
+from .small import blobs, contents, spec, stripes
+
+pytestmark = pytest.mark.skipif(not compiled.find_compiler(), reason="no C++ compiler")
+
+
+def settings(**training):
+    return spec(training={"compile": "on", "epochs": 2, **training})
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("compiled") / "run"
+    train(settings(), stripes(), path)
+    return path
+
+
+def test_its_numbers_are_those_of_the_eager_step(tmp_path, whole):
+    """240 examples in batches of 32: seven whole steps and a ragged one an epoch, all with the noise of the seed."""
+    train(settings(compile="off"), stripes(), tmp_path / "eager")
+    rows = zip(Run(whole).metrics(), Run(tmp_path / "eager").metrics(), strict=True)
+    for ours, eager in rows:
+        for key in ("bound", "rate", "distortion", "objective", "gradient_norm"):
+            assert ours["train"][key] == pytest.approx(eager["train"][key], rel=1e-5), key
+
+
+@pytest.mark.parametrize("step", [1, 7, 9])
+def test_stopped_and_resumed_it_is_bitwise_equal(tmp_path, whole, step):
+    calls = count()
+    with pytest.raises(Interrupted):
+        train(settings(), stripes(), tmp_path / "run", stop=lambda: 15 if next(calls) == step else None)
+    resume(tmp_path / "run", stripes())
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+CASES = {
+    "clip": {"training": {"clip": 0.5}},
+    "adamw": {"training": {"optimiser": "adamw", "weight_decay": 0.1, "decay": "cosine"}},
+    "adam with decay": {"training": {"weight_decay": 0.1}},
+    "iwae": {"bound": {"name": "iwae", "k": 3}},
+    "dreg": {"bound": {"name": "iwae", "k": 3, "gradient": "dreg"}},
+    "free bits": {"objective": {"name": "free-bits", "floor": 0.2}},
+    "dropout": {"encoder": {"hidden": [16], "dropout": 0.2}},
+    "full normal": {"posterior": {"name": "full-normal"}},
+    "vampprior": {"prior": {"name": "vampprior", "components": 5}},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("data", [stripes, blobs])
+def test_every_part_that_is_compiled_gives_the_eager_numbers(tmp_path, case, data):
+    rows = []
+    for how in ("on", "off"):
+        chosen = dict(CASES[case])
+        chosen["training"] = {"epochs": 1, "compile": how, **chosen.get("training", {})}
+        train(spec(**chosen), data(), tmp_path / how)
+        rows.append(Run(tmp_path / how).metrics()[-1]["train"])
+    for key in ("bound", "objective", "gradient_norm"):
+        assert rows[0][key] == pytest.approx(rows[1][key], rel=1e-4), key
+
+
+def test_a_step_that_is_not_finite_changes_nothing_and_is_named(tmp_path, monkeypatch):
+    """The graph leaves the weights as they were; the eager step then says which term, step and rows."""
+    cpu = torch.device("cpu")
+    training = Training(settings(), stripes(), Run(tmp_path / "run"), None, Watch(), lambda: None, lambda: False, cpu)
+    training.run.create(training.spec, training.data.record, {}, "0")
+    training.model.train()
+    training.whole = training._compile()
+    rows = torch.arange(32)
+    training._step(rows)
+    before = [p.detach().clone() for p in training.players[0].parameters]
+    training.data.splits["train"].x[3] = float("nan")
+    assert not training._taken_whole(rows, 0.0)
+    assert all(torch.equal(a, b) for a, b in zip(before, training.players[0].parameters, strict=True))
+    assert training.ledger.steps == 1
+    with pytest.raises(NonFiniteError, match="rows 3 of the training split"):
+        training._step(rows)
+
+
+def test_a_graph_that_gives_other_numbers_is_not_used(tmp_path, monkeypatch):
+    """A planted fault: the traced step forgets the second moment."""
+    own = compiled.traced
+    monkeypatch.setattr(
+        compiled, "traced", lambda step, given: own(lambda *a: step(*a[:2], [v + 1 for v in a[2]], *a[3:]), given)
+    )
+    with pytest.raises(InputError, match="other numbers"):
+        train(settings(), stripes(), tmp_path / "run")
+
+
+REFUSED = {
+    "schedule": {"schedule": {"name": "linear"}},
+    "objective": {"objective": {"name": "geco"}},
+    "regulariser": {"regulariser": {"name": "mmd"}},
+    "optimiser": {"training": {"optimiser": "sgd"}},
+    "batch": {"training": {"batch": 10_000}},
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_constant_graph_is_refused_where_asked_and_left_eager_where_not(tmp_path, case):
+    chosen = dict(REFUSED[case])
+    for how in ("on", "auto"):
+        given = spec(**chosen | {"training": {"compile": how, "epochs": 50_000, **chosen.get("training", {})}})
+        arguments = (given, stripes(), Run(tmp_path / how), None, Watch(), lambda: None, lambda: False)
+        if how == "on":
+            with pytest.raises(InputError, match=r"training\.compile"):
+                Training(*arguments, torch.device("cpu"))
+        else:
+            assert not Training(*arguments, torch.device("cpu")).compiled
+
+
+def test_a_short_run_is_not_compiled_and_a_long_one_is():
+    def asked(epochs):
+        given = spec(training={"epochs": epochs})
+        arguments = (given, stripes(), Run("nowhere"), None, Watch(), lambda: None, lambda: False, torch.device("cpu"))
+        return Training(*arguments).compiled
+
+    assert not asked(100)
+    assert asked(20_000)
