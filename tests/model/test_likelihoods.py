@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lowerbound.data.dataset import Column, Summary
+from lowerbound.data.kinds import KINDS
 from lowerbound.errors import InputError
 from lowerbound.model.likelihoods import LIKELIHOODS, choose
 from lowerbound.model.likelihoods.continuous_bernoulli import langevin, logits_of_mean
@@ -225,7 +226,7 @@ def test_half_precision_is_summed_in_float32(name):
     assert torch.allclose(value, likelihood.log_prob(out.float(), x))
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if n != "columns"])
+@pytest.mark.parametrize("name", [n for n in ALL if n not in ("columns", "tokens")])
 def test_samples_have_the_mean_and_variance_that_are_claimed(name):
     """40,000 draws; |z| < 5 for the mean, a false alarm of 6e-7 each."""
     s = data_of(name)
@@ -349,7 +350,7 @@ def test_a_category_means_its_most_probable_code_and_draws_codes():
 
 
 def test_the_kind_chooses_the_likelihood_and_says_why():
-    chosen = {k: choose(summary(k))[0] for k in ("binary", "unit", "levels", "real", "count", "table")}
+    chosen = {k: choose(summary(k))[0] for k in KINDS}
     assert chosen == {
         "binary": "bernoulli",
         "unit": "continuous-bernoulli",
@@ -357,6 +358,8 @@ def test_the_kind_chooses_the_likelihood_and_says_why():
         "real": "normal",
         "count": "negative-binomial",
         "table": "columns",
+        "sequence": "tokens",
+        "series": "normal",
     }
     assert choose(flat(1, 1, "levels", 3))[0] == "categorical"
     assert all(choose(summary(k))[1].startswith(f"Likelihood {v}, because") for k, v in chosen.items())

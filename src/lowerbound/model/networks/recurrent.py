@@ -101,7 +101,7 @@ class Recurrent(Network):
     def start(self, bias: Tensor) -> None:
         """The output begins at ``bias`` (*outputs), averaged over its steps: every step has the same bias."""
         steps = self._flat(bias.unsqueeze(0))
-        super().start(steps.sum(1) / steps.shape[1])
+        super().start(steps.mean(1))  # not nats: a bias averaged over steps
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         if self.outputs is None:
