@@ -16,6 +16,7 @@ from lowerbound.model.assemble import assemble
 from lowerbound.model.autoencoder import Autoencoder
 from lowerbound.model.likelihoods import LIKELIHOODS
 from lowerbound.model.step_by_step import run
+from lowerbound.objective import REGULARISERS, Batch
 
 from .examples import STEPS, SYMBOLS, batch, summary
 
@@ -264,3 +265,23 @@ def test_any_network_takes_sequences():
         model = assemble(summary("sequence"), latent=2, encoder={"name": name, "hidden": [8]})
         assert torch.isfinite(model(batch("sequence", n=8)).elbo()).all()
     assert model.likelihood.levels == SYMBOLS
+
+
+def test_a_bag_of_words_knows_no_order():
+    """The second decoder charges a text and its letters in another order alike, and a softmax over symbols each."""
+    model, x = model_of(symbols(6, 5)), batch("sequence", n=12).double()
+    bag = REGULARISERS.build("bag-of-words", 6, 2)
+    bag.critics(model)
+    terms = model(x, samples=3)
+    whole = bag(model, terms, Batch(x))
+    logits = torch.log_softmax(bag.head(terms.z), -1)
+    there = ~torch.isnan(x)
+    cost = -(logits.gather(-1, x.nan_to_num(0).long().expand(3, -1, -1)) * there).sum(-1)
+    assert whole.item() == pytest.approx(cost.mean().item(), rel=1e-10)
+    turned = torch.where(there, x.flip(1).nan_to_num(0), NAN)
+    for i, row in enumerate(x):
+        codes = row[~torch.isnan(row)]
+        turned[i, : len(codes)] = codes.flip(0)
+    assert bag(model, terms, Batch(turned)).item() == pytest.approx(whole.item(), rel=1e-12)
+    with pytest.raises(InputError, match="learns a deviation"):
+        bag.refuse(model_of(series(4)))
