@@ -16,7 +16,7 @@ def likelihood(freedom: float):
 def test_it_is_scipy_s_density_in_data_units():
     x, out = torch.tensor([[4.0, -1.0, 30.0]]), torch.tensor([[[[0.5, 0.0, -1.0]]]])
     location = np.array([1.0, -2.0, 0.0]) + 2 * np.array([0.5, 0.0, -1.0])
-    expected = scipy.stats.t(4.0, location, 2.0).logpdf(x.numpy()).sum()
+    expected = scipy.stats.t(4.0, location, 2.0 * 0.5**0.5).logpdf(x.numpy()).sum()
     assert torch.allclose(likelihood(4.0).log_prob(out, x).squeeze().double(), torch.tensor(expected), atol=1e-5)
 
 

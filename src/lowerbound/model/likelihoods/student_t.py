@@ -20,7 +20,8 @@ class StudentT(Likelihood):
 
     .. math:: p(x|z) = \prod_i \tfrac{1}{\sigma}\, t_\nu\!\left(\tfrac{x_i - m_i - s_i o_i}{\sigma}\right)
 
-    with o the decoder's numbers, m and s the data's mean and deviation; one scale sigma is learned for all values.
+    with o the decoder's numbers, m and s the data's mean and deviation; one scale sigma is learned for all
+    values, and begins where the variance is that of the data.
 
     *Shapes*: out (samples, batch, 1, \*shape), x (batch, \*shape) -> (samples, batch).
     *Units and sign*: nats per example of a density in the data's own units; it may be positive.
@@ -28,7 +29,7 @@ class StudentT(Likelihood):
 
     >>> s = Summary("real", (2,), torch.zeros(2), torch.ones(2))
     >>> StudentT(s).log_prob(torch.zeros(1, 1, 1, 2), torch.zeros(1, 2))
-    tensor([[-1.9372]], grad_fn=...)
+    tensor([[-1.4264]], grad_fn=...)
     """
 
     about = "real values with outliers"
@@ -41,7 +42,8 @@ class StudentT(Likelihood):
         self.freedom = freedom
         self.register_buffer("centre", summary.mean.clone())
         self.register_buffer("scale", torch.where(summary.std > 0, summary.std, 1.0))
-        self.log_variance = nn.Parameter(2 * torch.log(self.scale.square().sum().div(summary.parts).sqrt()))
+        variance = self.scale.square().sum() / summary.parts
+        self.log_variance = nn.Parameter(torch.log(variance * (freedom - 2) / freedom))
 
     def forward(self, out: Tensor) -> Distribution:
         location = self.centre + self.scale * self._single(out)

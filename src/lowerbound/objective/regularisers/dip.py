@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lowerbound.maths.terms import Terms
 from lowerbound.objective.regularisers.base import REGULARISERS, Regulariser, Weight
+from lowerbound.objective.regularisers.codes import codes_of
 
 if TYPE_CHECKING:
     from lowerbound.objective.players import Batch
@@ -37,9 +38,9 @@ class Dip(Regulariser):
         self.off, self.on = off, on
 
     def forward(self, model: Any, terms: Terms, batch: Batch) -> Tensor:
-        if (self.off == 0 and self.on == 0) or terms.z is None:
+        if self.off == 0 and self.on == 0:
             return terms.distortion.new_zeros(())
-        C = torch.cov(terms.z.float().flatten(0, 1).T).reshape(self.width, self.width)
+        C = torch.cov(codes_of(terms).flatten(0, 1).T).reshape(self.width, self.width)
         on = torch.diagonal(C)
         return self.off * (C.square().sum() - on.square().sum()) + self.on * (on - 1).square().sum()
 
