@@ -16,7 +16,7 @@ from lowerbound.model.assemble import assemble
 from lowerbound.model.autoencoder import Autoencoder
 from lowerbound.model.likelihoods import LIKELIHOODS
 from lowerbound.model.step_by_step import run
-from lowerbound.objective import REGULARISERS, Batch
+from lowerbound.objective import GAMES, REGULARISERS, Batch
 
 from .examples import STEPS, SYMBOLS, batch, summary
 
@@ -258,6 +258,28 @@ def test_refusals():
         model_of(symbols(3), decoder={"teacher": True}).decoder(torch.zeros(1, 2).double())
     with pytest.raises(InputError, match="needs pictures"):
         assemble(summary("sequence"), latent=2, encoder={"name": "convolutional"})
+
+
+@pytest.mark.parametrize("corruption", ["gaussian", "masking"])
+@pytest.mark.parametrize("kind", ["sequence", "series"])
+def test_a_corruption_touches_steps_and_not_their_ends(kind, corruption):
+    model, x = model_of(summary(kind), corruption={"name": corruption}), batch(kind, n=12).double()
+    seen: list[Tensor] = []
+    model.encoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    clean = model.features(x)
+    model.train().encode(x)
+    there = clean[..., -1] == 1
+    assert torch.equal(seen[0][..., -1], clean[..., -1]) and (seen[0][~there] == 0).all()
+    assert not torch.equal(seen[0], clean)
+
+
+@pytest.mark.parametrize("kind", ["sequence", "series"])
+def test_a_game_or_condition_that_makes_no_sense_here_is_refused(kind):
+    model = model_of(summary(kind), posterior={"name": "none"})
+    with pytest.raises(InputError, match="have ends; use game alone"):
+        GAMES.build("gan", 30, 2).players(model, None)
+    with pytest.raises(InputError, match="condition columns needs rows"):
+        model_of(summary(kind), condition={"name": "columns"})
 
 
 def test_any_network_takes_sequences():

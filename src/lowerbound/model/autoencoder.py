@@ -101,7 +101,8 @@ class Autoencoder(nn.Module):
             return x
         if self.encoder is None:
             raise InputError("this model has no encoder (posterior none)", mend="it can sample, not encode")
-        seen = self.corruption(self.features(x))
+        features = self.features(x)
+        seen = self.features.ended(self.corruption(features), features)
         if not self.condition.seen and c is not None:
             seen = joined(seen, c, getattr(self.encoder, "inputs", None))
         return self.encoder(seen)

@@ -197,6 +197,9 @@ class Columns(Condition):
 
     def __init__(self, summary: Summary, *, names: tuple[str | int, ...] = (0,)) -> None:
         super().__init__(summary)
+        if summary.kind == "sequence":
+            what = "condition columns needs rows of columns, and the steps of a sequence are none"
+            raise InputError(what, where="condition", mend="use condition labels")
         if len(summary.shape) != 1:
             what = f"condition columns needs rows, the data are of shape {tuple(summary.shape)}"
             raise InputError(what, where="condition", mend="use condition part for pictures")

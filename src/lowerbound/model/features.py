@@ -30,6 +30,7 @@ class Features(nn.Module):
     def __init__(self, summary: Summary) -> None:
         super().__init__()
         self.kind, self.output_shape = summary.kind, tuple(summary.shape)
+        self.in_steps = summary.kind in ("sequence", "series")
         self.register_buffer("mean", summary.mean.clone().nan_to_num())
         self.register_buffer("scale", torch.where(summary.std > 0, summary.std, 1.0))
         if summary.kind == "levels":
@@ -40,7 +41,7 @@ class Features(nn.Module):
             self.scale.fill_(1)
         if summary.kind == "table":
             self._table(summary)
-        if summary.kind in ("sequence", "series"):
+        if self.in_steps:
             self._steps_of(summary)
 
     def _table(self, summary: Summary) -> None:
@@ -63,7 +64,7 @@ class Features(nn.Module):
         self.output_shape = (summary.shape[0], numbers + 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.kind in ("sequence", "series"):
+        if self.in_steps:
             return self._steps(x)
         if self.kind in ("binary", "unit"):
             return x
@@ -84,6 +85,13 @@ class Features(nn.Module):
         else:
             numbers, there = ((x - self.mean) / self.scale).nan_to_num(), ~torch.isnan(x).any(-1)
         return torch.cat([numbers, there.to(x.dtype).unsqueeze(-1)], -1)
+
+    def ended(self, changed: Tensor, features: Tensor) -> Tensor:
+        """Features that were ``changed``, with the ends that they had: of steps, those not there are 0 again."""
+        if not self.in_steps or changed is features:
+            return changed
+        there = features[..., -1:]
+        return torch.cat([changed[..., :-1] * there, there], -1)
 
     def _row(self, x: Tensor, scaled: Tensor) -> Tensor:
         scaled = scaled.clone()

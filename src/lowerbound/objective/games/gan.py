@@ -57,6 +57,9 @@ class Gan(Game):
     def players(self, model: Any, minimised: Minimised) -> list[Player]:
         if model.encoder is not None:
             raise InputError("a GAN has no encoder", where="game", mend="use -s posterior=none")
+        if model.features.in_steps:
+            what = "a GAN compares whole arrays, and sequences of unequal lengths have ends"
+            raise InputError(what, where="game", mend="use game alone")
 
         def fool(batch: Batch) -> tuple[Tensor, None]:
             score = self.critic(generated(model, batch))
