@@ -1,229 +1,160 @@
-"""Training speed, side by side in one process: our loop, pythae's, and a plain PyTorch DataLoader loop.
+"""Training speed, side by side in one process: ours, pythae, PyTorch three ways, and JAX that scans a whole epoch.
 
-    python benchmarks/training.py [--batch 100 512] [--rounds 5] [--examples 20000] [--json FILE]
+    python benchmarks/training.py [--network mlp conv28 conv32] [--batch 20 100 512] [--rounds 5] [--quick] [--json F]
 
-All train 784-512-20-512-784 (ReLU, Bernoulli) with Adam at 1e-3 on the same binary images, one epoch a round, in
-alternating rounds, so that a drift of the machine's speed falls on all. Ours runs with its ledger, alarms and
-non-finite checks on. The figures are examples a second: median, minimum and maximum over rounds, and the ratio of ours
-to each, round by round. The machine's own matrix-multiply rate is measured between rounds, at the sizes of the
-network's largest product; the share of it is ours counting only the multiplications of the network.
+All train the same network (ReLU, Bernoulli, 20 latents, float32) with Adam at 1e-3 on the same binary images, one epoch
+a round, in alternating rounds, so that a drift of the machine's speed falls on all. Ours runs with its ledger, alarms,
+metrics, gradient norm and non-finite checks on; the others compute a loss and step. The figures are examples a second
+and ratios, round by round: median, minimum, maximum. What is compiled is compiled before the first round; what that
+took, and after how many examples it is paid back, is given beside. The machine's matrix-multiply rate is measured after
+each round on the network's largest product; the share of it counts the multiplications of the network alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import logging
 import statistics
 import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.nn import functional as F
+from rivals import LATENT, NETWORKS, Network, by_hand, pythae, tutorial
+from timing import Round, alternate, machine, matmul_rate, ratio, spread, told
 
 from lowerbound import data as lb_data
-from lowerbound.training.loop import train
+from lowerbound.training.loop import Training
+from lowerbound.training.randomness import borrowed
+from lowerbound.training.run import Run
 from lowerbound.training.spec import Spec, complete
 from lowerbound.training.watch import Watch
 
-WIDTHS = (784, 512, 20)
-LINEAR = WIDTHS[0] * WIDTHS[1], WIDTHS[1] * 2 * WIDTHS[2], WIDTHS[2] * WIDTHS[1], WIDTHS[1] * WIDTHS[0]
-FLOPS = 3 * 2 * sum(LINEAR) - 2 * LINEAR[0]
-"""Multiply-adds of forward and backward an example; the first layer needs no gradient of its input."""
+SHORT = {"mlp": "784-512-20-512-784", "conv28": "convolutional 1x28x28", "conv32": "convolutional 3x32x32"}
+BATCHES = {"mlp": (20, 100, 512), "conv28": (100,), "conv32": (100,)}
+EXAMPLES = {"mlp": 20_000, "conv28": 4_000, "conv32": 2_000}
+CPU = torch.device("cpu")
 
 
-class Plain(nn.Module):
-    """The network as one would write it in a tutorial."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        x, h, z = WIDTHS
-        self.encoder = nn.Sequential(nn.Linear(x, h), nn.ReLU())
-        self.mean, self.log_variance = nn.Linear(h, z), nn.Linear(h, z)
-        self.decoder = nn.Sequential(nn.Linear(z, h), nn.ReLU(), nn.Linear(h, x))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        h = self.encoder(x)
-        mean, log_variance = self.mean(h), self.log_variance(h)
-        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        nll = F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="sum")
-        kl = -0.5 * torch.sum(1 + log_variance - mean.square() - log_variance.exp())
-        return (nll + kl) / len(x)
-
-
-def plain_epoch(x: torch.Tensor, batch: int) -> Callable[[], float]:
-    model = Plain()
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
-    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x), batch_size=batch, shuffle=True)
+def ours(network: Network, data: lb_data.Data, batch: int, folder: str, **training: Any) -> Round:
+    """The library's own loop, an epoch a round, with everything on."""
+    settings = {
+        "latent": LATENT,
+        "encoder": network.ours(),
+        "training": {"epochs": 10**6, "batch": batch, "device": "cpu", **training},
+    }
+    spec = Spec.of(complete(settings))
+    name = "-".join(str(part) for part in (batch, *training.values()))
+    run = Training(spec, data, Run(Path(folder) / name), None, Watch(), lambda: None, lambda: False, CPU)
+    run.run.create(spec, data.record, {}, "0")
 
     def epoch() -> float:
-        start = time.perf_counter()
-        total = 0.0
-        for (rows,) in loader:
-            optimiser.zero_grad()
-            loss = model(rows)
-            loss.backward()
-            optimiser.step()
-            total += loss.item()
-        return time.perf_counter() - start
-
-    return epoch
-
-
-def pythae_epoch(x: torch.Tensor, batch: int) -> Callable[[], float]:
-    from pythae.data.datasets import BaseDataset
-    from pythae.models import VAE, VAEConfig
-    from pythae.models.base.base_utils import ModelOutput
-    from pythae.models.nn import BaseDecoder, BaseEncoder
-    from pythae.trainers import BaseTrainer, BaseTrainerConfig
-
-    logging.disable(logging.INFO)
-
-    class Encoder(BaseEncoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = nn.Sequential(nn.Linear(WIDTHS[0], WIDTHS[1]), nn.ReLU())
-            self.mean, self.log_variance = nn.Linear(WIDTHS[1], WIDTHS[2]), nn.Linear(WIDTHS[1], WIDTHS[2])
-
-        def forward(self, x: torch.Tensor) -> Any:
-            h = self.layers(x.reshape(len(x), -1))
-            return ModelOutput(embedding=self.mean(h), log_covariance=self.log_variance(h))
-
-    class Decoder(BaseDecoder):
-        def __init__(self) -> None:
-            super().__init__()
-            first, last = nn.Linear(WIDTHS[2], WIDTHS[1]), nn.Linear(WIDTHS[1], WIDTHS[0])
-            self.layers = nn.Sequential(first, nn.ReLU(), last, nn.Sigmoid())
-
-        def forward(self, z: torch.Tensor) -> Any:
-            return ModelOutput(reconstruction=self.layers(z))
-
-    config = VAEConfig(input_dim=(WIDTHS[0],), latent_dim=WIDTHS[2], reconstruction_loss="bce")
-    model = VAE(config, encoder=Encoder(), decoder=Decoder())
-    labels = torch.zeros(len(x))
-
-    def epoch() -> float:
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            settings = BaseTrainerConfig(
-                output_dir=folder, num_epochs=1, per_device_train_batch_size=batch, learning_rate=1e-3, no_cuda=True
-            )
-            trainer = BaseTrainer(model, BaseDataset(x, labels), training_config=settings)
-            trainer.prepare_training()
+        with borrowed(CPU):
+            if run.compiled and run.whole is None:
+                run.model.train()
+                run.whole = run._compile()
             start = time.perf_counter()
-            trainer.train_step(epoch=1)
+            run._epoch()
             return time.perf_counter() - start
 
     return epoch
 
 
-def our_epoch(data: lb_data.Data, batch: int, precision: str) -> Callable[[], float]:
-    class Clock(Watch):
-        began, took = 0.0, 0.0
-
-        def on_start(self, words: list[str], epochs: int, steps: int) -> None:
-            self.began = time.perf_counter()
-
-        def on_epoch(self, row: dict[str, Any]) -> None:
-            self.took = time.perf_counter() - self.began
-
-    settings = {
-        "latent": WIDTHS[2],
-        "encoder": {"hidden": [WIDTHS[1]]},
-        "training": {"epochs": 1, "batch": batch, "precision": precision},
-    }
-    spec = Spec.of(complete(settings))
-
-    def epoch() -> float:
-        clock = Clock()
-        with tempfile.TemporaryDirectory() as folder:
-            train(spec, data, Path(folder) / "run", watch=clock)
-        return clock.took
-
-    return epoch
-
-
-def matmul_rate(batch: int) -> float:
-    """Multiply-add operations a second of the network's largest product at this batch size."""
-    a, b = torch.randn(batch, WIDTHS[0]), torch.randn(WIDTHS[0], WIDTHS[1])
-    repeats = max(1, int(2e10 / (2 * a.numel() * WIDTHS[1])))
-    torch.mm(a, b)
-    start = time.perf_counter()
-    for _ in range(repeats):
-        torch.mm(a, b)
-    return 2 * a.numel() * WIDTHS[1] * repeats / (time.perf_counter() - start)
-
-
-def images(n: int) -> lb_data.Data:
-    """Binary 28x28 images with MNIST's share of ink; speed does not depend on their content."""
-    x = (torch.rand(n, 784, generator=torch.Generator().manual_seed(0)) < 0.13).float()
+def images(n: int, shape: tuple[int, ...]) -> lb_data.Data:
+    """Binary images with MNIST's share of ink; speed does not depend on their content."""
+    x = (torch.rand(n, *shape, generator=torch.Generator().manual_seed(0)) < 0.13).float()
     return lb_data.from_array(x.numpy(), valid=0.0, test=0.0)
 
 
-def compare(data: lb_data.Data, batch: int, rounds: int) -> dict[str, Any]:
-    x = data.splits["train"].x
+def field(network: Network, data: lb_data.Data, batch: int, folder: str) -> dict[str, Round]:
+    """Everyone who is at hand; who is not is named on the error stream."""
+    x = data.splits["train"].x.reshape(-1, *network.shape)
     contestants = {
-        "ours float32": our_epoch(data, batch, "float32"),
-        "ours bfloat16": our_epoch(data, batch, "bfloat16"),
-        "plain loop": plain_epoch(x, batch),
+        "ours": ours(network, data, batch, folder, compile="on"),
+        "ours, not compiled": ours(network, data, batch, folder, compile="off"),
+        "PyTorch, a tutorial's loop": tutorial(network, x, batch),
+        "PyTorch, by hand": by_hand(network, x, batch),
+        "PyTorch, compiled": by_hand(network, x, batch, compiled=True),
     }
     try:
-        contestants["pythae"] = pythae_epoch(x, batch)
+        contestants["pythae"] = pythae(network, x, batch)
     except ImportError as error:
         print(f"pythae is left out ({error}); to have it: pip install --no-deps pythae", file=sys.stderr)
-    rates: dict[str, list[float]] = {name: [] for name in contestants}
-    product: list[float] = []
-    for turn in range(rounds + 1):
-        for name, epoch in contestants.items():
-            rate = len(x) / epoch()
-            if turn:
-                rates[name].append(rate)
-        if turn:
-            product.append(matmul_rate(batch))
-    ours = rates["ours float32"]
-    return {
+    try:
+        from rival_jax import scan
+
+        contestants["JAX, an epoch scanned"] = scan(network, x.numpy(), batch)
+    except ImportError as error:
+        print(f"JAX is left out ({error}); to have it: pip install jax", file=sys.stderr)
+    return contestants
+
+
+def compare(name: str, batch: int, rounds: int, examples: int) -> dict[str, Any]:
+    """One network at one batch size."""
+    network = NETWORKS[SHORT[name]]
+    data = images(examples, network.shape)
+    with tempfile.TemporaryDirectory() as folder:
+        contestants = field(network, data, batch, folder)
+        first = {who: _first(epoch) for who, epoch in contestants.items()}
+        seconds = alternate(contestants, rounds, lambda: matmul_rate(batch))
+    product = seconds.pop("beside")
+    rates = {who: [examples / s for s in took] for who, took in seconds.items()}
+    found = {
+        "network": network.name,
         "batch": batch,
-        "examples_per_second": {name: spread(values) for name, values in rates.items()},
-        "ours_over": {n: ratio(ours, v) for n, v in rates.items() if n != "ours float32"},
+        "examples": examples,
+        "examples_per_second": {who: spread(values) for who, values in rates.items()},
+        "ours_over": {who: ratio(rates["ours"], v) for who, v in rates.items() if who != "ours"},
+        "first_epoch_extra_seconds": {who: first[who] - statistics.median(seconds[who]) for who in first},
         "matmul_gflops": spread([p / 1e9 for p in product]),
-        "share_of_matmul_rate": spread([FLOPS * a / p for a, p in zip(ours, product, strict=True)]),
     }
+    gain = statistics.median(seconds["ours, not compiled"]) - statistics.median(seconds["ours"])
+    paid = found["first_epoch_extra_seconds"]["ours"] / gain * examples if gain > 0 else None
+    found["compiling_is_paid_back_after_examples"] = paid
+    if not network.spatial:
+        share = [network.flops() * a / p for a, p in zip(rates["ours"], product, strict=True)]
+        found["share_of_matmul_rate"] = spread(share)
+    return found
 
 
-def ratio(a: list[float], b: list[float]) -> dict[str, float]:
-    return spread([x / y for x, y in zip(a, b, strict=True)])
+def _first(epoch: Round) -> float:
+    start = time.perf_counter()
+    epoch()
+    return time.perf_counter() - start
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+def tell(result: dict[str, Any]) -> None:
+    """The result as lines for people."""
+    print(f"\n{result['network']}, batch {result['batch']}, epochs of {result['examples']} examples")
+    for who, rate in result["examples_per_second"].items():
+        over = result["ours_over"].get(who)
+        extra = f", first epoch {result['first_epoch_extra_seconds'][who]:+.1f} s"
+        print(f"  {who:27s} {told(rate, 0):>24s} examples/s{extra}" + (f"; ours is {told(over)} x" if over else ""))
+    if "share_of_matmul_rate" in result:
+        share = {k: 100 * v for k, v in result["share_of_matmul_rate"].items()}
+        print(f"  matrix product {told(result['matmul_gflops'], 0)} GFLOP/s; ours reaches {told(share, 0)} % of it")
+    paid = result["compiling_is_paid_back_after_examples"]
+    print("  compiling does not pay here" if paid is None else f"  compiling is paid back after {paid:,.0f} examples")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, nargs="+", default=[100, 512])
+    parser.add_argument("--network", nargs="+", choices=list(SHORT), default=list(SHORT))
+    parser.add_argument("--batch", type=int, nargs="+")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--examples", type=int, default=20000)
+    parser.add_argument("--quick", action="store_true", help="3 rounds, epochs of a third of the examples")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    data = images(options.examples)
-    results = [compare(data, batch, options.rounds) for batch in options.batch]
-    for result in results:
-        print(f"\nbatch {result['batch']}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-        for name, rate in result["examples_per_second"].items():
-            over = result["ours_over"].get(name)
-            against = f"   ours is {over['median']:.2f}x ({over['min']:.2f}-{over['max']:.2f})" if over else ""
-            print(f"  {name:14s} {rate['median']:9.0f} examples/s ({rate['min']:.0f}-{rate['max']:.0f}){against}")
-        share, product = result["share_of_matmul_rate"], result["matmul_gflops"]
-        reached = f"{100 * share['median']:.0f}% of it ({100 * share['min']:.0f}-{100 * share['max']:.0f}%)"
-        print(f"  matrix product {product['median']:9.1f} GFLOP/s; ours reaches {reached}")
+    rounds = min(options.rounds, 3) if options.quick else options.rounds
+    results = []
+    for name in options.network:
+        for batch in options.batch or BATCHES[name]:
+            results.append(compare(name, batch, rounds, EXAMPLES[name] // (3 if options.quick else 1)))
+            tell(results[-1])
     if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+        options.json.write_text(json.dumps({"machine": machine(), "training": results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
