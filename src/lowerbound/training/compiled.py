@@ -73,7 +73,8 @@ def wanted(spec: Spec, players: Sequence[Player], kind: str, examples: int, devi
 
 def refusal(spec: Spec, players: Sequence[Player], kind: str, device: torch.device) -> str | None:
     """Why this run's step cannot be one graph; None if it may be."""
-    if [player.name for player in players] != ["model"] or spec.regulariser.name != "none":
+    alone = spec.game.name == "alone" and [player.name for player in players] == ["model"]
+    if not alone or spec.regulariser.name != "none":
         return "only a model that plays alone, without a regulariser, has a step that is one graph"
     if spec.supervision.name != "none" or kind == "sequence":
         return "labelled examples beside the batch, and batches of unequal shape, are no one graph"

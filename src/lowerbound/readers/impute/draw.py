@@ -56,7 +56,7 @@ class Imputed:
         rows = int(np.isfinite(self.accepted).sum())
         said = [f"{int(self.missing.sum()):,} missing cells in {rows:,} rows, {len(self.draws)} draws of each"]
         if rows and self.method == "metropolis":
-            share = float(np.nanmedian(self.accepted))
+            share = float(np.nanmedian(self.accepted))  # not nats: a share of accepted moves
             said[0] += f"; {self.steps} steps, {share:.0%} of proposals accepted (median over rows)"
             stuck = int((self.accepted < 0.01).sum())
             if stuck:
