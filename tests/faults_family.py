@@ -234,7 +234,7 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "log p: a mean of batch means": (
         "readers/log_likelihood/result.py",
         "        return Estimate.of(self.log_p)",
-        "        return Estimate.of(torch.stack([Estimate.of(part).value * torch.ones(()) for part in self.log_p.split(32)]))",
+        "        return Estimate.of(torch.tensor([Estimate.of(part).value for part in self.log_p.split(32)]))",
         ("readers/test_log_likelihood.py::test_the_figure_is_the_mean_over_examples",),
     ),
     "log p: a sample counted twice": (

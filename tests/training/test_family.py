@@ -1,4 +1,4 @@
-"""The family through the one loop: every game and regulariser resumes bitwise, learns, and says where it has no bound."""
+"""The family through the one loop: every member resumes bitwise, learns, and says where it has no bound."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_hamiltonian_draws_have_the_exact_posterior_s_mean_and_covariance():
 
 
 def test_hamiltonian_draws_are_accepted_by_their_energy():
-    """Steps far too long are nearly all refused, so that the chain stays where it is; short ones are nearly all taken."""
+    """Steps far too long are nearly all refused, so that the chain stays; short ones are nearly all taken."""
     from lowerbound.objective.games.mcem import hamiltonian
 
     model, data, _, _ = linear_parts("mcem")

@@ -155,7 +155,7 @@ class Training:
     def _forecast(self) -> Forecast | None:
         if not (self.objective.reads_rate and self.model.has_bound and self.spec.latent and not self.bound.weighted):
             return None
-        if self.model.condition.width or self.summary.kind == "sequence":
+        if self.model.condition.width or self.summary.kind in ("sequence", "series"):
             return None
         beta, latent = self.objective.first_nat(), self.spec.latent
         return collapse_forecast(self.data, self.summary, self.model.likelihood, beta=beta, latent=latent)

@@ -26,6 +26,7 @@ class StudentTPrior(Prior):
     """
 
     factorised = False
+    freedom: torch.Tensor
 
     def __init__(self, latent: int, *, freedom: Annotated[float, Field(gt=2)] = 5.0) -> None:
         super().__init__(latent)
