@@ -3,8 +3,8 @@
     python benchmarks/family.py [--rounds 5] [--steps 60] [--threads 2] [--json out.json]
 
 Every member trains a 784-500-20-500-784 network on batches of 100 binary pictures through the library's own loop,
-ledger and all. Rounds alternate, so that what else the machine does falls on all alike; the ratio is the median over rounds of the
-plain VAE's time by the member's: 1 is as fast, 0.5 takes twice as long.
+ledger and all. Rounds alternate, so that what else the machine does falls on all alike; the ratio is the median over
+rounds of the plain VAE's time by the member's: 1 is as fast, 0.5 takes twice as long.
 """
 
 from __future__ import annotations
