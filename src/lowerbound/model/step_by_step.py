@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,12 +11,11 @@ from torch.distributions import Distribution
 from lowerbound.maths.units import at_least_float32
 from lowerbound.model.networks.recurrent import laid
 
-if TYPE_CHECKING:
-    from lowerbound.model.autoencoder import Autoencoder
 
-
-def run(model: Autoencoder, z: Tensor, c: Tensor | None, draw: bool) -> tuple[Tensor, Tensor]:
+def run(model: Any, z: Tensor, c: Tensor | None, draw: bool) -> tuple[Tensor, Tensor]:
     """What the decoder emits when it reads its own choices, and the choices: the likeliest, or drawn ones.
+
+    ``model`` is the :class:`~lowerbound.model.autoencoder.Autoencoder` of the decoder.
 
     *Shapes*: z (..., width) -> outputs (..., *output_shape) and x (..., *shape), data units, NaN after an end.
     """
@@ -58,7 +57,7 @@ class StepByStep(Distribution):
 
     arg_constraints: dict[str, Any] = {}
 
-    def __init__(self, model: Autoencoder, z: Tensor, c: Tensor | None) -> None:
+    def __init__(self, model: Any, z: Tensor, c: Tensor | None) -> None:
         self.model, self.z, self.c = model, z, c
         super().__init__(torch.Size((*z.shape[:-1], *model.shape)), validate_args=False)
 
