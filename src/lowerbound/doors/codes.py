@@ -50,7 +50,8 @@ def encode(
     files.checked(out, (".npy", ".npz", ".csv"))
     trained = open_run(run, data_dir, device)
     if split == "all":
-        every_split(trained, out, active, as_json)
+        found = {"written": out, "arrays": every_split(trained, out, active)}
+        output.show_json(found) if as_json else output.show(f"{out}: {', '.join(found['arrays'])}")
         return
     data, name = examples(trained, source, split, data_dir)
     mean, deviation = posterior(trained, data, name)
@@ -68,8 +69,8 @@ def encode(
         print(table(mean, deviation, labels), end="")
 
 
-def every_split(trained: Trained, out: Path | None, active: bool, as_json: bool) -> None:
-    """Write the codes of every split into one .npz, as data for another model."""
+def every_split(trained: Trained, out: Path | None, active: bool) -> dict[str, list[int]]:
+    """Write the codes of every split into one .npz, as data for another model; the shape of each array in it."""
     import io
 
     import numpy as np
@@ -84,11 +85,7 @@ def every_split(trained: Trained, out: Path | None, active: bool, as_json: bool)
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
     options.write(out, content.getvalue(), "--out")
-    shapes = {name: list(array.shape) for name, array in arrays.items()}
-    if as_json:
-        output.show_json({"written": out, "arrays": shapes})
-    else:
-        output.show(f"{out}: codes of {len(kept)} dimensions, {', '.join(n for n in arrays)}")
+    return {name: list(array.shape) for name, array in arrays.items()}
 
 
 def living(trained: Trained, active: bool) -> list[int]:

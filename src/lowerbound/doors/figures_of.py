@@ -123,6 +123,19 @@ def denoised(trained: Any) -> Any:
     return Estimate.of(per_example, unit="nats per value")
 
 
+def forecast(trained: Any) -> Any:
+    """How many dimensions the forecast of collapse lets live, before the first step."""
+    from lowerbound.data import summary
+    from lowerbound.maths.units import Estimate
+    from lowerbound.training.forecast import collapse_forecast
+    from lowerbound.training.setup import objective_of
+
+    seen = summary(trained.data)
+    beta, latent = objective_of(trained.spec, seen).first_nat(), trained.spec.latent
+    found = collapse_forecast(trained.data, seen, trained.model.likelihood, beta=beta, latent=latent)
+    return Estimate(float(found.can_live), 0.0, "dimensions", trained.spec.latent)
+
+
 FIGURES: dict[str, Figure] = {
     "bound": bound,
     "rate": rate,
@@ -136,4 +149,5 @@ FIGURES: dict[str, Figure] = {
     "log-likelihood": log_likelihood,
     "codes-match": codes_match,
     "denoised": denoised,
+    "forecast": forecast,
 }

@@ -128,7 +128,7 @@ def codes_of(run: Path, data_dir: Path | None) -> Path:
 
     target = run / "codes.npz"
     if not target.exists():
-        every_split(open_run(run, data_dir), target, True, False)
+        every_split(open_run(run, data_dir), target, True)
     return target
 
 

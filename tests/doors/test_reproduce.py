@@ -1,0 +1,101 @@
+"""``lowerbound reproduce``: every suite's rows fit their recipes, and a rehearsal keeps what is finished."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lowerbound.doors import recipes, reproduce
+from lowerbound.doors.cli import main
+from lowerbound.doors.figures_of import FIGURES
+from lowerbound.training.spec import Spec, complete, merge
+
+SUITES = {name: reproduce.read(name) for name in reproduce.names()}
+ROWS = [pytest.param(row, id=f"{suite}/{row['name']}") for suite, table in SUITES.items() for row in table["row"]]
+TINY = """
+about = "two rows on the digits"
+
+[[row]]
+name = "plain"
+recipe = "digits"
+source = "digits"
+figures = ["bound", "rate", "active", "forecast"]
+published = "nothing"
+
+[[row]]
+name = "codes"
+recipe = "m2"
+source = "digits"
+codes_of = "plain"
+figures = ["error"]
+settings = { latent = 2, training = { labelled = 50, epochs = 40 } }
+"""
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_fits_its_recipe_and_its_figures_are_known(row):
+    settings = merge(complete(recipes.settings_of(row["recipe"])), row.get("settings", {}))
+    spec = Spec.of(settings, where=row["name"])
+    assert set(row["figures"]) <= set(FIGURES) and isinstance(row.get("published", ""), str)
+    again = Spec.of(merge(complete(recipes.settings_of(row["recipe"])), nested(row)), where=row["name"])
+    assert again == spec, "what the command line is given is what the row says"
+
+
+def nested(row):
+    given = {}
+    for key, value in reproduce.flat(row.get("settings", {})):
+        place = given
+        *folders, name = key.split(".")
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[name] = value
+    return given
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "tiny.toml").write_text(TINY)
+    monkeypatch.setattr(reproduce, "FOLDER", tmp_path / "suites")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_rehearsal_keeps_what_is_finished(tiny, capsys):
+    arguments = ["reproduce", "tiny", "--scale", "0.02", "--seeds", "2", "--json"]
+    assert main(arguments) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in first] == ["plain", "codes"] and first[0]["bound"]["spread"] > 0
+    assert first[0]["forecast"]["unit"] == "dimensions" and 0 <= first[1]["error"]["value"] <= 100
+    weights = tiny / "runs" / "tiny" / "plain-0" / "weights.safetensors"
+    before = weights.stat().st_mtime_ns
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out) == first and weights.stat().st_mtime_ns == before
+    table = (tiny / "runs" / "tiny" / "tiny.md").read_text()
+    assert "| plain | digits | bound -" in table and "A rehearsal: 2 %" in table
+
+
+def test_a_row_brings_the_one_it_learns_from(tiny, capsys):
+    assert main(["reproduce", "tiny", "--scale", "0.02", "--only", "codes", "--json"]) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["plain", "codes"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["tutorial"], "did you mean tutorials?"),
+        (["tutorials", "--only", "keras-simpel"], "did you mean keras-simple?"),
+        (["tutorials", "--seeds", "0"], "greater than or equal to 1"),
+        (["tutorials", "--scale", "2"], "less than or equal to 1"),
+    ],
+)
+def test_a_bad_request_is_a_line(arguments, words, capsys):
+    assert main(["reproduce", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_suites_are_listed(capsys):
+    assert main(["reproduce"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in SUITES)
