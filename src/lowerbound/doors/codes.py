@@ -50,8 +50,11 @@ def encode(
     files.checked(out, (".npy", ".npz", ".csv"))
     trained = open_run(run, data_dir, device)
     if split == "all":
-        found = {"written": out, "arrays": every_split(trained, out, active)}
-        output.show_json(found) if as_json else output.show(f"{out}: {', '.join(found['arrays'])}")
+        shapes = every_split(trained, out, active)
+        if as_json:
+            output.show_json({"written": out, "arrays": shapes})
+        else:
+            output.show(f"{out}: {', '.join(shapes)}")
         return
     data, name = examples(trained, source, split, data_dir)
     mean, deviation = posterior(trained, data, name)
