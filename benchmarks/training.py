@@ -1,6 +1,7 @@
 """Training speed, side by side in one process: ours, pythae, PyTorch three ways, and JAX that scans a whole epoch.
 
-    python benchmarks/training.py [--network mlp conv28 conv32] [--batch 20 100 512] [--rounds 5] [--quick] [--json F]
+    python benchmarks/training.py [--network mlp conv28 conv32] [--batch 20 100 512] [--rounds 5] [--threads 2]
+        [--quick] [--json FILE]
 
 All train the same network (ReLU, Bernoulli, 20 latents, float32) with Adam at 1e-3 on the same binary images, one epoch
 a round, in alternating rounds, so that a drift of the machine's speed falls on all. Ours runs with its ledger, alarms,
@@ -144,9 +145,12 @@ def main() -> None:
     parser.add_argument("--network", nargs="+", choices=list(SHORT), default=list(SHORT))
     parser.add_argument("--batch", type=int, nargs="+")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="of PyTorch; JAX takes all cores whatever is said here")
     parser.add_argument("--quick", action="store_true", help="3 rounds, epochs of a third of the examples")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     rounds = min(options.rounds, 3) if options.quick else options.rounds
     results = []
     for name in options.network:
