@@ -64,14 +64,12 @@ def test_completion_without_torch() -> None:
     assert "aevb" in done.stdout and "True" not in done.stderr
 
 
-@pytest.mark.slow
-def test_help_is_instant() -> None:
-    times = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "lowerbound", "--help"], capture_output=True, check=True)
-        times.append(time.perf_counter() - begun)
-    assert min(times) < 0.4
+def test_help_imports_nothing_heavy() -> None:
+    """How long it takes is measured in benchmarks/start.py; what made it long would be one of these."""
+    code = "import sys; from lowerbound.doors import cli; cli.main(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"torch", "numpy", "scipy", "sklearn", "matplotlib", "pydantic", "PIL", "zuko", "pooch"}
+    assert heavy & set(done.stderr.split()) == set()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
