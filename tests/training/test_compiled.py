@@ -132,3 +132,9 @@ def test_a_short_run_is_not_compiled_and_a_long_one_is():
 
     assert not asked(100)
     assert asked(20_000)
+
+
+def test_what_gains_little_is_not_compiled_unasked():
+    """Networks of convolutions spend their time in them."""
+    assert compiled.dense(spec())
+    assert not compiled.dense(spec(encoder={"name": "convolutional"}))

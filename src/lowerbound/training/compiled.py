@@ -30,8 +30,9 @@ from lowerbound.training.spec import Spec
 
 PAYS = 20_000
 """Steps from which a run is compiled unasked: compiling takes some ten seconds, a step gains half a millisecond."""
-TINY = 1e-30
-"""A first moment below this is 0: it would move no weight, and numbers under 1e-38 are a hundred times slower."""
+TINY = 1e-17
+"""A gradient or first moment below this is 0: beside Adam's eps of 1e-8 it moves no weight, but its square leaves the
+range of float32, where arithmetic is a hundred times slower."""
 
 
 def unguarded(guards: Any) -> list[bool]:
@@ -61,7 +62,8 @@ def wanted(spec: Spec, players: Sequence[Player], kind: str, examples: int, devi
         InputError: it was asked for and cannot be done; the sentence says why.
     """
     asked, size = spec.training.compile, spec.training.batch
-    if asked == "off" or (asked == "auto" and spec.training.epochs * (examples // size) < PAYS):
+    steps = spec.training.epochs * (examples // size)
+    if asked == "off" or (asked == "auto" and (steps < PAYS or not dense(spec))):
         return False
     why = refusal(spec, players, kind, device)
     if why is None and examples < size:
@@ -69,6 +71,11 @@ def wanted(spec: Spec, players: Sequence[Player], kind: str, examples: int, devi
     if why is not None and asked == "on":
         raise InputError(f"the step cannot be compiled: {why}", where="training.compile", mend="leave it at auto")
     return why is None
+
+
+def dense(spec: Spec) -> bool:
+    """Whether the networks are fully connected: convolutions take so long that a graph gains a twentieth of a step."""
+    return spec.encoder.name == "mlp" and spec.decoder.name in ("mlp", "mirror")
 
 
 def refusal(spec: Spec, players: Sequence[Player], kind: str, device: torch.device) -> str | None:
@@ -206,8 +213,8 @@ class CompiledStep:
         b1, b2 = self.group["betas"]
         decay, apart = self.spec.training.weight_decay, self.spec.training.optimiser == "adamw"
         g = g + decay * w if decay and not apart else g
-        mean = m + (1 - b1) * (g - m)
-        mean = torch.where(mean.abs() > TINY, mean, 0.0)
+        g = in_range(g)
+        mean = in_range(m + (1 - b1) * (g - m))
         square = b2 * v + g * ((1 - b2) * g)
         kept = w - factors[2] * w if decay and apart else w
         moved = kept - mean * factors[0] / (square.sqrt() + factors[1])
@@ -230,6 +237,11 @@ def started(optimiser: Optimizer, parameter: nn.Parameter) -> dict[str, Tensor]:
         slot["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
         slot["exp_avg"], slot["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
     return slot
+
+
+def in_range(a: Tensor) -> Tensor:
+    """``a`` with 0 for what is too small to matter; NaN stays NaN."""
+    return torch.where(a.abs() < TINY, 0.0, a)
 
 
 def agree(a: Tensor, b: Tensor, tolerance: float) -> bool:
