@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import functools
-import time
 from math import prod
 from typing import Any
 
 import numpy as np
 from rivals import CHANNELS, DENSE, HIDDEN, LATENT, Network
-from timing import Round
+from timing import Round, now
 
 
-def scan(network: Network, x: np.ndarray, batch: int) -> Round:
+def scan(network: Network, x: np.ndarray, batch: int, whole_epoch: bool = True) -> Round:
     """An epoch a round: order, rows, noise, gradient and Adam in one compiled program; the losses come back at its end.
 
-    The rows that do not fill a batch are left out, and are not counted against it.
+    ``whole_epoch=False``: a compiled step at a time, since XLA's convolutions are slow inside a loop on a CPU. The rows
+    that do not fill a batch are left out, and the time is scaled to all rows.
     """
     import jax
     import jax.numpy as jnp
@@ -36,12 +36,25 @@ def scan(network: Network, x: np.ndarray, batch: int) -> Round:
         weights = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v) + 1e-8 * root), weights, means, squares)
         return (weights, means, squares, t), value
 
-    @functools.partial(jax.jit, donate_argnums=(0,))
-    def whole(state: Any, key: Any) -> Any:
+    one = jax.jit(move, donate_argnums=(0,))
+
+    def dealt(key: Any) -> Any:
         first, second = jax.random.split(key)
         rows = jax.random.permutation(first, len(data))[: steps * batch].reshape(steps, batch)
-        return jax.lax.scan(move, state, (rows, jax.random.split(second, steps)))
+        return rows, jax.random.split(second, steps)
 
+    @functools.partial(jax.jit, donate_argnums=(0,))
+    def whole(state: Any, key: Any) -> Any:
+        return jax.lax.scan(move, state, dealt(key))
+
+    def step_by_step(state: Any, key: Any) -> Any:
+        losses = []
+        for given in zip(*dealt(key), strict=True):
+            state, loss = one(state, given)
+            losses.append(loss)
+        return state, jnp.stack(losses)
+
+    run = whole if whole_epoch else step_by_step
     weights = _weights(network)
     zeros = [jax.tree.map(jnp.zeros_like, weights) for _ in range(2)]
     state, turns = (weights, *zeros, jnp.float32(0)), 0
@@ -49,10 +62,10 @@ def scan(network: Network, x: np.ndarray, batch: int) -> Round:
     def epoch() -> float:
         nonlocal state, turns
         turns += 1
-        start = time.perf_counter()
-        state, losses = whole(state, jax.random.key(turns))
+        start = now()
+        state, losses = run(state, jax.random.key(turns))
         losses.block_until_ready()
-        return (time.perf_counter() - start) * len(x) / (steps * batch)
+        return (now() - start) * len(x) / (steps * batch)
 
     return epoch
 

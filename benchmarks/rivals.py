@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +12,11 @@ from math import prod
 from typing import Any
 
 import torch
-from timing import Round
+from timing import Round, now
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+os.environ["TQDM_DISABLE"] = "1"  # before anyone imports it: no bar to draw
 LATENT, HIDDEN, CHANNELS, DENSE = 20, 512, (32, 64), 256
 
 
@@ -118,21 +118,20 @@ def by_hand(network: Network, x: Tensor, batch: int, compiled: bool = False) -> 
 
 def _epoch(model: Any, optimiser: Any, batches: Callable[[], Any]) -> Round:
     def epoch() -> float:
-        start, total = time.perf_counter(), 0.0
+        start, total = now(), 0.0
         for rows in batches():
             optimiser.zero_grad()
             loss = model(rows)
             loss.backward()
             optimiser.step()
             total += loss.item()
-        return time.perf_counter() - start
+        return now() - start
 
     return epoch
 
 
 def pythae(network: Network, x: Tensor, batch: int) -> Round:
     """pythae's own trainer, an epoch a round."""
-    os.environ["TQDM_DISABLE"] = "1"  # no bar to draw
     from pythae.data.datasets import BaseDataset
     from pythae.models import VAE, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
@@ -171,8 +170,8 @@ def pythae(network: Network, x: Tensor, batch: int) -> Round:
             )
             trainer = BaseTrainer(model, BaseDataset(x, labels), training_config=settings)
             trainer.prepare_training()
-            start = time.perf_counter()
+            start = now()
             trainer.train_step(epoch=1)
-            return time.perf_counter() - start
+            return now() - start
 
     return epoch
