@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
-import os
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -16,7 +17,6 @@ from timing import Round, now
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-os.environ["TQDM_DISABLE"] = "1"  # before anyone imports it: no bar to draw
 LATENT, HIDDEN, CHANNELS, DENSE = 20, 512, (32, 64), 256
 
 
@@ -171,7 +171,8 @@ def pythae(network: Network, x: Tensor, batch: int) -> Round:
             trainer = BaseTrainer(model, BaseDataset(x, labels), training_config=settings)
             trainer.prepare_training()
             start = now()
-            trainer.train_step(epoch=1)
+            with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+                trainer.train_step(epoch=1)
             return now() - start
 
     return epoch
