@@ -338,12 +338,12 @@ def coder(q: Any, p: Any = None) -> Any:
 
 
 def test_a_trained_critic_finds_the_total_correlation_of_correlated_gaussians():
-    """-log(1 - 0.8^2)/2 = 0.511 nats; a critic of 32 units after 400 steps is within 0.12."""
+    """-log(1 - 0.8^2)/2 = 0.511 nats; a critic of 32 units after 1,200 steps is within 0.06."""
     L = torch.linalg.cholesky(torch.tensor([[1.0, 0.8], [0.8, 1.0]]))
     m, r = coder(lambda noise: noise @ L.T), build("critic", 2, weight=1.0, hidden=(32, 32))
-    train(r.critics(m)[0], Batch(torch.zeros(1000, 1)), 400)
+    train(r.critics(m)[0], Batch(torch.zeros(1000, 1)), 1200)
     z = torch.randn(1, 20000, 2) @ L.T
-    assert abs(r(m, ledger(None, z), Batch(z[0])).item() + 0.5 * math.log(1 - 0.64)) < 0.12
+    assert abs(r(m, ledger(None, z), Batch(z[0])).item() + 0.5 * math.log(1 - 0.64)) < 0.06
 
 
 def test_shuffling_keeps_every_column_and_no_row():

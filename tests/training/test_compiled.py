@@ -9,6 +9,7 @@ import torch
 
 from lowerbound.errors import InputError, Interrupted, NonFiniteError
 from lowerbound.training import compiled
+from lowerbound.training.compiled import CompiledStep
 from lowerbound.training.loop import Training, resume, train
 from lowerbound.training.run import Run
 from lowerbound.training.watch import Watch
@@ -45,6 +46,28 @@ def test_stopped_and_resumed_it_is_bitwise_equal(tmp_path, whole, step):
         train(settings(), stripes(), tmp_path / "run", stop=lambda: 15 if next(calls) == step else None)
     resume(tmp_path / "run", stripes())
     assert contents(tmp_path / "run") == contents(whole)
+
+
+def warm(**training):
+    """A warm-up of one epoch and a half: the first two are eager, the third is compiled."""
+    return spec(schedule={"name": "linear", "epochs": 1.5}, training={"epochs": 3, "compile": "on", **training})
+
+
+@pytest.mark.parametrize("step", [3, 9, 16, 19])
+def test_a_run_that_warms_up_is_compiled_when_that_is_over_and_resumes_bitwise(tmp_path, monkeypatch, step):
+    taken = []
+    own = CompiledStep.__call__
+    monkeypatch.setattr(CompiledStep, "__call__", lambda self, *given: taken.append(given[2]) or own(self, *given))
+    train(warm(), stripes(), tmp_path / "whole")
+    assert taken == list(range(17, 24)), "steps 17 to 23 of 24: the last is ragged"
+    train(warm(compile="off"), stripes(), tmp_path / "eager")
+    for ours, eager in zip(Run(tmp_path / "whole").metrics(), Run(tmp_path / "eager").metrics(), strict=True):
+        assert ours["train"]["objective"] == pytest.approx(eager["train"]["objective"], rel=1e-5)
+    calls = count()
+    with pytest.raises(Interrupted):
+        train(warm(), stripes(), tmp_path / "run", stop=lambda: 15 if next(calls) == step else None)
+    resume(tmp_path / "run", stripes())
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
 CASES = {
@@ -103,7 +126,7 @@ def test_a_graph_that_gives_other_numbers_is_not_used(tmp_path, monkeypatch):
 
 
 REFUSED = {
-    "schedule": {"schedule": {"name": "linear"}},
+    "schedule": {"schedule": {"name": "linear", "epochs": 60_000}},
     "objective": {"objective": {"name": "geco"}},
     "regulariser": {"regulariser": {"name": "mmd"}},
     "optimiser": {"training": {"optimiser": "sgd"}},

@@ -19,6 +19,13 @@ def bound(trained: Any) -> Any:
     return _evaluation(trained).elbo
 
 
+def training_bound(trained: Any) -> Any:
+    """The ELBO of the training split, nats per example: what it exceeds the bound of the test split by is over-fitting."""
+    from lowerbound.readers.evaluate import evaluate
+
+    return evaluate(trained, "train").elbo
+
+
 def rate(trained: Any) -> Any:
     """The rate, nats per example."""
     return _evaluation(trained).rate
@@ -98,6 +105,17 @@ def log_likelihood(trained: Any) -> Any:
     return measured(trained, "test", method="importance", samples=1000, examples=1000).estimate
 
 
+def log_likelihood_of_all(samples: int) -> Figure:
+    """log p(x) of every test example by importance sampling."""
+
+    def measured(trained: Any) -> Any:
+        from lowerbound.readers.log_likelihood import log_likelihood
+
+        return log_likelihood(trained, "test", method="importance", samples=samples).estimate
+
+    return measured
+
+
 def codes_match(trained: Any) -> Any:
     """The p-value of the test that codes are draws of the prior."""
     from lowerbound.maths.units import Estimate
@@ -146,7 +164,10 @@ FIGURES: dict[str, Figure] = {
     "cluster-error": cluster_error,
     "code-size": code_size,
     "claimed-kl": claimed,
+    "training-bound": training_bound,
     "log-likelihood": log_likelihood,
+    "log-likelihood-200": log_likelihood_of_all(200),
+    "log-likelihood-5000": log_likelihood_of_all(5000),
     "codes-match": codes_match,
     "denoised": denoised,
     "forecast": forecast,

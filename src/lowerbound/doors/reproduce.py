@@ -94,18 +94,33 @@ def run_of(row: Mapping[str, Any], seed: int, scale: float, folder: Path, data_d
     from lowerbound.training.spec import complete, merge
 
     path = folder / f"{row['name']}-{seed}"
+    settings = merge(complete(recipes.settings_of(row["recipe"])), row.get("settings", {}))
+    epochs = max(1, math.ceil(scale * settings["training"]["epochs"]))
     if path.exists():
+        refuse_other_settings(path, settings, epochs)
         return path if Run(path).sealed() else go_on(path, data_dir, None).path
     source = row.get("source", "mnist")
     if "codes_of" in row:
         source = str(codes_of(folder / f"{row['codes_of']}-{seed}", data_dir))
     folder.mkdir(parents=True, exist_ok=True)
-    settings = merge(complete(recipes.settings_of(row["recipe"])), row.get("settings", {}))
-    epochs = max(1, math.ceil(scale * settings["training"]["epochs"]))
     sets = [f"{key}={json.dumps(value)}" for key, value in flat(row.get("settings", {})) if key != "training.epochs"]
     flags: dict[str, str | None] = {"--seed": str(seed), "--epochs": str(epochs)}
     output.remark(f"== {row['name']}, seed {seed}: {epochs} epochs")
     return begin(source, row["recipe"], flags, sets, path, data_dir, None).path
+
+
+def refuse_other_settings(path: Path, settings: Mapping[str, Any], epochs: int) -> None:
+    """A run that lies there counts for a row only if it was trained as the row says."""
+    from lowerbound.training.run import Run
+    from lowerbound.training.spec import Spec
+
+    wanted, found = dict(flat(Spec.of(settings).settings())), dict(flat(Run(path).spec().settings()))
+    wanted["training.epochs"] = epochs
+    free = ("training.seed", "training.device", "about", "recipe", "data.source", "data.array", "data.labels")
+    for key in wanted.keys() | found.keys():
+        if key not in free and wanted.get(key) != found.get(key):
+            what = f"its {key} is {found.get(key)!r}, that of the row {wanted.get(key)!r}"
+            raise InputError(what, where=path, mend="give another --out, or remove that folder")
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

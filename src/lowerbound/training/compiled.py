@@ -55,17 +55,21 @@ class _Loss(nn.Module):
         return self.loss(batch)
 
 
-def wanted(spec: Spec, players: Sequence[Player], kind: str, examples: int, device: torch.device) -> bool:
-    """Whether a run's step is to be compiled: asked for, or worth it and possible.
+def wanted(
+    spec: Spec, players: Sequence[Player], kind: str, examples: int, device: torch.device, first: int = 0
+) -> bool:
+    """Whether a run's step is to be compiled from epoch ``first`` on: asked for, or worth it and possible.
 
     Raises:
         InputError: it was asked for and cannot be done; the sentence says why.
     """
     asked, size = spec.training.compile, spec.training.batch
-    steps = spec.training.epochs * (examples // size)
+    steps = (spec.training.epochs - first) * (examples // size)
     if asked == "off" or (asked == "auto" and (steps < PAYS or not dense(spec))):
         return False
     why = refusal(spec, players, kind, device)
+    if why is None and first >= spec.training.epochs:
+        why = "the warm-up lasts as long as the run, and until it ends no step is like another"
     if why is None and examples < size:
         why = "no batch is whole"
     if why is not None and asked == "on":
@@ -85,8 +89,8 @@ def refusal(spec: Spec, players: Sequence[Player], kind: str, device: torch.devi
         return "only a model that plays alone, without a regulariser, has a step that is one graph"
     if spec.supervision.name != "none" or kind == "sequence":
         return "labelled examples beside the batch, and batches of unequal shape, are no one graph"
-    if spec.schedule.name != "constant" or spec.objective.name == "geco":
-        return "an objective that changes from step to step is no constant graph"
+    if spec.objective.name == "geco":
+        return "an objective whose weights are learned from step to step is no constant graph"
     if spec.training.optimiser not in ("adam", "adamw"):
         return f"optimiser {spec.training.optimiser} is not written as a graph"
     if "own" in (spec.encoder.name, spec.decoder.name):
@@ -109,7 +113,8 @@ def find_compiler() -> bool:
 class CompiledStep:
     """The step of a run as one graph, for batches of one size; it works on the optimiser's own state and the ledger.
 
-    ``precise`` opens the context that the loss is computed in (autocast, or nothing).
+    ``precise`` opens the context that the loss is computed in (autocast, or nothing); ``epoch`` is the one from which
+    the objective is constant, for whose weights the graph is made.
     """
 
     def __init__(
@@ -120,8 +125,10 @@ class CompiledStep:
         spec: Spec,
         weighted: bool,
         precise: Callable[[], AbstractContextManager[Any]],
+        epoch: float = 0.0,
     ) -> None:
         self.model, self.player, self.spec, self.weighted, self.precise = model, player, spec, weighted, precise
+        self.epoch = epoch
         self.group = optimiser.param_groups[0]
         self.weights = [p.detach() for p in player.parameters]
         names = {id(p): f"model.{name}" for name, p in model.named_parameters()}
@@ -195,7 +202,7 @@ class CompiledStep:
         leaves = [w.detach().requires_grad_() for w in weights]
         with torch.enable_grad():
             with self.precise():
-                batch = Batch(x, 0.0, y)
+                batch = Batch(x, self.epoch, y)
                 loss, terms = torch.func.functional_call(
                     self.loss, dict(zip(self.names, leaves, strict=True)), (batch,)
                 )

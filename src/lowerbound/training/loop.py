@@ -146,7 +146,9 @@ class Training:
         self.forecast = self._forecast()
         self.watcher = self._watcher()
         self.metrics_length = 0
-        self.compiled = wanted(spec, self.players, self.summary.kind, self.n, device)
+        self.constant = math.ceil(self.objective.schedule.ends)
+        """The epoch from which every step is the same: a schedule has ended."""
+        self.compiled = wanted(spec, self.players, self.summary.kind, self.n, device, self.constant)
         self.whole: CompiledStep | None = None
 
     def _empty_ledger(self) -> Ledger:
@@ -201,13 +203,13 @@ class Training:
         said += [part.words() for part in (self.bound, self.game)]
         said += [part.words() for part in (self.regulariser, self.supervision) if part.name != "none"]
         said += [self.forecast.words()] if self.forecast else []
-        said += ["A step is one compiled graph; compiling takes some ten seconds."] if self.compiled else []
+        since = f" from epoch {self.constant + 1} on, after the warm-up" if self.constant else ""
+        said += [f"A step is one compiled graph{since}; compiling takes some ten seconds."] if self.compiled else []
         return [sentence for sentence in said if sentence]
 
     def go(self) -> None:
         """Train to the end, or to the first reason to stop."""
         self.model.train()
-        self.whole = self._compile() if self.compiled else None
         while self.epoch < self.spec.training.epochs and not self._patience_is_over():
             self._epoch()
         self.finish()
@@ -215,22 +217,32 @@ class Training:
     def _compile(self) -> CompiledStep | None:
         """The step as one graph, tried on the first rows of the run; None where it fails and nobody insisted."""
         whole = CompiledStep(
-            self.model, self.players[0], self.optimisers[0], self.spec, self.bound.weighted, self._precision
+            self.model,
+            self.players[0],
+            self.optimisers[0],
+            self.spec,
+            self.bound.weighted,
+            self._precision,
+            float(self.constant),
         )
         rows = order(self.spec.training.seed, 0, self.n)[: self.spec.training.batch]
         wrong = whole.compile(self._batch(rows))
         if not wrong:
             return whole
-        if self.spec.training.compile == "on" or self.step:
+        taken = self.step > self.constant * self.steps
+        if self.spec.training.compile == "on" or taken:
             what = f"the step cannot be compiled here: {wrong}"
             raise InputError(
                 what,
                 where="training.compile",
-                mend="leave it at auto" if not self.step else "use the machine the run began on",
+                mend="use the machine the run began on" if taken else "leave it at auto",
             )
         return None
 
     def _epoch(self) -> None:
+        if self.compiled and self.whole is None and self.epoch >= self.constant:
+            self.whole = self._compile()
+            self.compiled = self.whole is not None
         rows = order(self.spec.training.seed, self.epoch, self.n)
         size = self.spec.training.batch
         while self.position < self.steps:
@@ -398,7 +410,7 @@ class Training:
             "ledger_steps": self.ledger.steps,
             "scored": self.ledger.scored,
             "metrics_length": self.metrics_length,
-            "compiled": self.whole is not None,
+            "compiled": self.compiled,
             "alarms": [a.json() for a in self.watcher.raised.values()],
         }
         self.run.write_checkpoint(self.step, tensors, state)
