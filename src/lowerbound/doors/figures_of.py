@@ -20,7 +20,7 @@ def bound(trained: Any) -> Any:
 
 
 def training_bound(trained: Any) -> Any:
-    """The ELBO of the training split, nats per example: what it exceeds the bound of the test split by is over-fitting."""
+    """The ELBO of the training split, nats per example: above the bound of the test split by the over-fitting."""
     from lowerbound.readers.evaluate import evaluate
 
     return evaluate(trained, "train").elbo

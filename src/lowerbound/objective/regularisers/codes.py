@@ -65,4 +65,5 @@ class Critic(nn.Module):
     def cross_entropy(self, first: Tensor, second: Tensor) -> Tensor:
         """What telling the two sources apart costs, nats per code: log 2 where they are the same."""
         logits = self(torch.cat([first, second]))  # one pass: one gradient of each weight instead of a sum of two
-        return 0.5 * (mean_examples(F.softplus(-logits[: len(first)])) + mean_examples(F.softplus(logits[len(first) :])))
+        n = len(first)
+        return 0.5 * (mean_examples(F.softplus(-logits[:n])) + mean_examples(F.softplus(logits[n:])))
