@@ -11,6 +11,7 @@ comes from torch's generator. A step whose loss or gradient is not finite change
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -35,13 +36,8 @@ TINY = 1e-17
 range of float32, where arithmetic is a hundred times slower."""
 
 
-def unguarded(guards: Any) -> list[bool]:
-    """No check of the arguments at each call: the loop gives the same shapes and types every time."""
-    return [False for _ in guards]
-
-
-OPTIONS: dict[str, Any] = {"cpp_wrapper": True, "fallback_random": True, "guard_filter_fn": unguarded}
-"""Called without Python between kernels; what eager code draws; no guards."""
+OPTIONS: dict[str, Any] = {"cpp_wrapper": True, "fallback_random": True}
+"""Called without Python between kernels; what eager code draws."""
 
 
 class _Loss(nn.Module):
@@ -143,7 +139,8 @@ class CompiledStep:
         if self.graph is None:
             raise ValueError("not compiled")
         with torch.no_grad():
-            sound, sums = self.graph(self.weights, *self.state, batch.x, batch.y, self.factors(rate, step))
+            more = () if batch.y is None else (batch.y,)
+            sound, sums = self.graph(*self.fixed, batch.x, self.factors(rate, step), *more)
         if not sound.item():
             return False
         ledger.add_sums(sums, len(batch.x))
@@ -151,29 +148,30 @@ class CompiledStep:
 
     def compile(self, batch: Batch) -> str | None:
         """Compile for batches like this one, and try it on copies: what is wrong with the result, or None."""
-        arguments = (self.weights, *self.state, batch.x, batch.y, self.factors(1e-3, 1))
+        given = [batch.x, self.factors(1e-3, 1)] + ([] if batch.y is None else [batch.y])
+        self.fixed = [*self.weights, *itertools.chain(*self.state)]
+        arguments = [*self.fixed, *given]
         before = [b.clone() for b in self.model.buffers()]
         try:
             with torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch's compiler warns of torch
                 graph = traced(self._eager, copies(arguments))
-                self.graph = torch.compile(graph, fullgraph=True, dynamic=False, options=OPTIONS)
+                self.graph = inductor(graph, copies(arguments), options=OPTIONS)
                 return self._wrong(arguments, before)
         except (RuntimeError, TypeError, NotImplementedError) as error:
             return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
-    def _wrong(self, arguments: Any, before: list[Tensor]) -> str | None:
+    def _wrong(self, arguments: list[Tensor], before: list[Tensor]) -> str | None:
         """What differs between the compiled step and the library's own."""
         found = []
         for step in (self._eager, self.graph):
             given = copies(arguments)
             with torch.random.fork_rng(devices=[]):
-                given = given, step(*given)  # type: ignore[misc]
-            found.append(torch.utils._pytree.tree_leaves(given))
+                found.append([*given, *step(*given)])  # type: ignore[misc]
         if not all(torch.equal(a, b) for a, b in zip(before, self.model.buffers(), strict=True)):
             return "a step changes the model's buffers"
         tolerance = 5e-2 if self.spec.training.precision == "bfloat16" else 1e-3
-        near = [agree(a, b, tolerance) for a, b in zip(*found, strict=True) if a is not None]
+        near = [agree(a, b, tolerance) for a, b in zip(*found, strict=True)]
         return None if all(near) else "the compiled step gives other numbers than the library's own"
 
     def factors(self, rate: float, step: int) -> Tensor:
@@ -185,20 +183,16 @@ class CompiledStep:
             [rate * root / (1 - b1**step), self.group["eps"] * root, rate * decay], dtype=self.weights[0].dtype
         )
 
-    def _eager(
-        self,
-        weights: list[Tensor],
-        means: list[Tensor],
-        squares: list[Tensor],
-        steps: list[Tensor],
-        x: Tensor,
-        y: Tensor | None,
-        factors: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """The step that is traced: it changes weights, moments and step counts where they lie, if all is finite.
+    def _eager(self, *given: Tensor) -> tuple[Tensor, Tensor]:
+        """The step that is traced, on weights, means, squares and steps of every parameter, x, the factors, and y if
+        there are labels: it changes weights, moments and step counts where they lie, if all is finite.
 
         Whether it is, and what the ledger is to add, are what it returns.
         """
+        n = len(self.weights)
+        weights, means, squares, steps = (given[i * n : (i + 1) * n] for i in range(4))
+        x, factors, *labels = given[4 * n :]
+        y = labels[0] if labels else None
         leaves = [w.detach().requires_grad_() for w in weights]
         with torch.enable_grad():
             with self.precise():
@@ -257,12 +251,20 @@ def agree(a: Tensor, b: Tensor, tolerance: float) -> bool:
     return bool((a - b).norm() <= tolerance * a.norm())
 
 
-def copies(arguments: Any) -> Any:
-    """Arguments whose tensors are copies."""
-    return torch.utils._pytree.tree_map_only(Tensor, torch.clone, arguments)
+def copies(arguments: Sequence[Tensor]) -> list[Tensor]:
+    """Copies of the arguments."""
+    return [a.clone() for a in arguments]
 
 
-def traced(step: Callable[..., Any], arguments: Any) -> torch.fx.GraphModule:
+def inductor(graph: torch.fx.GraphModule, arguments: list[Tensor], options: dict[str, Any]) -> Callable[..., Any]:
+    """The graph compiled, with nothing in between that asks at each call whether its arguments have changed."""
+    from torch import _inductor
+
+    given: list[Any] = [*arguments]
+    return _inductor.compile(graph, given, options=options)  # type: ignore[no-any-return]
+
+
+def traced(step: Callable[..., Any], arguments: list[Tensor]) -> torch.fx.GraphModule:
     """The operations of a step on arguments of these shapes."""
     from torch.fx.experimental.proxy_tensor import make_fx
 

@@ -19,7 +19,8 @@ class Ledger:
 
     *Shapes*: ``rate`` (latent,), ``others`` (further players,), the rest scalars; ``tighter`` is what an
     importance-weighted bound is above the ELBO. *Units*: nats, summed over
-    ``examples``. ``bounded`` says that there is a bound, ``scored`` that there is a distortion.
+    ``examples``. ``bounded`` says that there is a bound, ``scored`` that there is a distortion. The terms of the run's
+    first player lie in one tensor ``sums`` (4 + latent,), so that a step whose sums come as one adds them as one.
     """
 
     distortion: Tensor
@@ -32,6 +33,12 @@ class Ledger:
     steps: int = 0
     bounded: bool = True
     scored: bool = True
+
+    def __post_init__(self) -> None:
+        scalars = [self.distortion, self.objective, self.gradient_norm, self.tighter]
+        self.sums = torch.cat([torch.stack(scalars), self.rate])
+        self.distortion, self.objective, self.gradient_norm, self.tighter = (self.sums[i] for i in range(4))
+        self.rate = self.sums[4:]
 
     @classmethod
     def empty(cls, width: int, device: torch.device, others: int = 0, bounded: bool = True) -> Ledger:
@@ -47,20 +54,17 @@ class Ledger:
         if terms is None:
             self.scored = False
         else:
-            self.distortion = self.distortion + mean_samples(terms.distortion.detach()).sum(dtype=torch.float64)
-            self.rate = self.rate + terms.rate.detach().sum(0, dtype=torch.float64)
+            self.distortion += mean_samples(terms.distortion.detach()).sum(dtype=torch.float64)
+            self.rate += terms.rate.detach().sum(0, dtype=torch.float64)
         if weighted and terms is not None:
-            self.tighter = self.tighter + (terms.iwae() - terms.elbo()).detach().sum(dtype=torch.float64)
-        self.objective = self.objective + n * objective.detach()
-        self.gradient_norm = self.gradient_norm + gradient_norm
+            self.tighter += (terms.iwae() - terms.elbo()).detach().sum(dtype=torch.float64)
+        self.objective += n * objective.detach()
+        self.gradient_norm += gradient_norm
         self.count(n)
 
     def add_sums(self, sums: Tensor, n: int) -> None:
         """Count one step by its sums (4 + rate's width,): distortion, objective, gradient norm, tighter, rate."""
-        distortion, objective, norm, tighter = sums[:4].unbind()
-        self.distortion, self.rate = self.distortion + distortion, self.rate + sums[4:]
-        self.objective, self.gradient_norm = self.objective + objective, self.gradient_norm + norm
-        self.tighter = self.tighter + tighter
+        self.sums += sums
         self.count(n)
 
     def count(self, n: int) -> None:

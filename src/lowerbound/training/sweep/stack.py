@@ -187,10 +187,11 @@ class StackedLedger:
 
     def of(self, i: int) -> Ledger:
         """The ledger of member ``i``, as its own run would have kept it."""
-        ledger = Ledger.empty(self.rate.shape[1], self.rate.device)
-        ledger.distortion, ledger.rate, ledger.objective = self.distortion[i], self.rate[i], self.objective[i]
-        ledger.gradient_norm, ledger.examples, ledger.steps = self.gradient_norm[i], self.examples, self.steps
-        return ledger
+        none = torch.zeros_like(self.rate[0, :0])
+        tighter, norm = torch.zeros_like(self.norms[i]), self.gradient_norm[i]
+        return Ledger(
+            self.distortion[i], self.rate[i], self.objective[i], norm, none, tighter, self.examples, self.steps
+        )
 
     def put(self, i: int, ledger: Ledger) -> None:
         """Take up what a member's checkpoint holds."""
