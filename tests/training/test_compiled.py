@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lowerbound.errors import InputError, Interrupted, NonFiniteError
+from lowerbound.objective import Player
 from lowerbound.training import compiled
 from lowerbound.training.compiled import CompiledStep
 from lowerbound.training.loop import Training, resume, train
@@ -80,6 +81,12 @@ CASES = {
     "dropout": {"encoder": {"hidden": [16], "dropout": 0.2}},
     "full normal": {"posterior": {"name": "full-normal"}},
     "vampprior": {"prior": {"name": "vampprior", "components": 5}},
+    "mmd": {"regulariser": {"name": "mmd"}},
+    "total correlation": {"regulariser": {"name": "total-correlation"}},
+    "dip": {"regulariser": {"name": "dip"}},
+    "l1": {"regulariser": {"name": "l1"}},
+    "categorical": {"posterior": {"name": "categorical"}, "prior": {"name": "categorical"}},
+    "mixture": {"prior": {"name": "mixture"}},
 }
 
 
@@ -131,7 +138,8 @@ def test_a_graph_that_gives_other_numbers_is_not_used(tmp_path, monkeypatch):
 REFUSED = {
     "schedule": {"schedule": {"name": "linear", "epochs": 60_000}},
     "objective": {"objective": {"name": "geco"}},
-    "regulariser": {"regulariser": {"name": "mmd"}},
+    "regulariser": {"regulariser": {"name": "critic"}},
+    "contractive": {"regulariser": {"name": "contractive"}},
     "optimiser": {"training": {"optimiser": "sgd"}},
     "batch": {"training": {"batch": 10_000}},
 }
@@ -160,7 +168,13 @@ def test_a_short_run_is_not_compiled_and_a_long_one_is():
     assert asked(20_000)
 
 
-def test_what_gains_little_is_not_compiled_unasked():
+def test_what_gains_little_is_compiled_unasked_only_where_a_run_is_longer():
     """Networks of convolutions spend their time in them."""
-    assert compiled.dense(spec())
-    assert not compiled.dense(spec(encoder={"name": "convolutional"}))
+
+    def asked(encoder, steps):
+        given = spec(encoder=encoder, training={"epochs": steps, "batch": 240})
+        return compiled.wanted(given, [Player("model", [], lambda batch: None)], "binary", 240, torch.device("cpu"))
+
+    assert asked({"name": "mlp"}, 30_000)
+    assert not asked({"name": "convolutional"}, 30_000)
+    assert asked({"name": "convolutional"}, 90_000)

@@ -50,7 +50,7 @@ class OneHot(Distribution):
         gumbel = -torch.log(-torch.special.log_ndtr(noise.unflatten(-1, self.logits.shape[-2:])))
         y = F.softmax((self.logits + gumbel) / self.temperature, -1)
         if self.hard:
-            y = F.one_hot(y.argmax(-1), y.shape[-1]).to(y.dtype) + (y - y.detach())
+            y = torch.zeros_like(y).scatter(-1, y.argmax(-1, keepdim=True), 1.0) + (y - y.detach())
         return y.flatten(-2)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:

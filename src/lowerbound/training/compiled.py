@@ -31,6 +31,8 @@ from lowerbound.training.spec import Spec
 
 PAYS = 20_000
 """Steps from which a run is compiled unasked: compiling takes some ten seconds, a step gains half a millisecond."""
+PAYS_LATER = 60_000
+"""The same for networks that are not fully connected, whose step gains only a twentieth."""
 TINY = 1e-17
 """A gradient or first moment below this is 0: beside Adam's eps of 1e-8 it moves no weight, but its square leaves the
 range of float32, where arithmetic is a hundred times slower."""
@@ -61,7 +63,7 @@ def wanted(
     """
     asked, size = spec.training.compile, spec.training.batch
     steps = (spec.training.epochs - first) * (examples // size)
-    if asked == "off" or (asked == "auto" and (steps < PAYS or not dense(spec))):
+    if asked == "off" or (asked == "auto" and steps < (PAYS if dense(spec) else PAYS_LATER)):
         return False
     why = refusal(spec, players, kind, device)
     if why is None and first >= spec.training.epochs:
@@ -74,16 +76,17 @@ def wanted(
 
 
 def dense(spec: Spec) -> bool:
-    """Whether the networks are fully connected: convolutions take so long that a graph gains a twentieth of a step."""
+    """Whether the networks are fully connected."""
     return spec.encoder.name == "mlp" and spec.decoder.name in ("mlp", "mirror")
 
 
 def refusal(spec: Spec, players: Sequence[Player], kind: str, device: torch.device) -> str | None:
     """Why this run's step cannot be one graph; None if it may be."""
-    alone = spec.game.name == "alone" and [player.name for player in players] == ["model"]
-    if not alone or spec.regulariser.name != "none":
-        return "only a model that plays alone, without a regulariser, has a step that is one graph"
-    if spec.supervision.name != "none" or kind == "sequence":
+    if spec.game.name != "alone" or [player.name for player in players] != ["model"]:
+        return "only a model that plays alone has a step that is one graph"
+    if spec.regulariser.name == "contractive":
+        return "regulariser contractive looks for missing cells at every step"
+    if "classify" in (spec.supervision.name, spec.regulariser.name) or kind == "sequence":
         return "labelled examples beside the batch, and batches of unequal shape, are no one graph"
     if spec.objective.name == "geco":
         return "an objective whose weights are learned from step to step is no constant graph"
@@ -110,7 +113,7 @@ class CompiledStep:
     """The step of a run as one graph, for batches of one size; it works on the optimiser's own state and the ledger.
 
     ``precise`` opens the context that the loss is computed in (autocast, or nothing); ``epoch`` is the one from which
-    the objective is constant, for whose weights the graph is made.
+    the objective is constant, for whose weights the graph is made; ``examples`` is the size of the training split.
     """
 
     def __init__(
@@ -122,9 +125,10 @@ class CompiledStep:
         weighted: bool,
         precise: Callable[[], AbstractContextManager[Any]],
         epoch: float = 0.0,
+        examples: int = 0,
     ) -> None:
         self.model, self.player, self.spec, self.weighted, self.precise = model, player, spec, weighted, precise
-        self.epoch = epoch
+        self.epoch, self.examples = epoch, examples
         self.group = optimiser.param_groups[0]
         self.weights = [p.detach() for p in player.parameters]
         names = {id(p): f"model.{name}" for name, p in model.named_parameters()}
@@ -196,7 +200,7 @@ class CompiledStep:
         leaves = [w.detach().requires_grad_() for w in weights]
         with torch.enable_grad():
             with self.precise():
-                batch = Batch(x, self.epoch, y)
+                batch = Batch(x, self.epoch, y, self.examples)
                 loss, terms = torch.func.functional_call(
                     self.loss, dict(zip(self.names, leaves, strict=True)), (batch,)
                 )

@@ -224,6 +224,7 @@ class Training:
             self.bound.weighted,
             self._precision,
             float(self.constant),
+            self.n,
         )
         rows = order(self.spec.training.seed, 0, self.n)[: self.spec.training.batch]
         wrong = whole.compile(self._batch(rows))

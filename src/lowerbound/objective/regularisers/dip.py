@@ -40,7 +40,9 @@ class Dip(Regulariser):
     def forward(self, model: Any, terms: Terms, batch: Batch) -> Tensor:
         if self.off == 0 and self.on == 0:
             return terms.distortion.new_zeros(())
-        C = torch.cov(codes_of(terms).flatten(0, 1).T).reshape(self.width, self.width)
+        z = codes_of(terms).flatten(0, 1)
+        centred = z - z.mean(0)
+        C = centred.T @ centred / max(len(z) - 1, 1)
         on = torch.diagonal(C)
         return self.off * (C.square().sum() - on.square().sum()) + self.on * (on - 1).square().sum()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
@@ -65,8 +66,7 @@ class MMD(Regulariser):
     def distance(self, z: Tensor, p: Tensor, spread: Tensor) -> Tensor:
         """MMD^2, unbiased, of codes z (..., n, width) and draws of the prior p (..., m, width): (...)."""
         weights = pair_weights(z.shape[-2], p.shape[-2], z)
-        sizes = [scale * float(spread) for scale in self.scales]
-        return PairSum.apply(torch.cat([z, p], -2), weights, sizes, self.family)
+        return PairSum.apply(torch.cat([z, p], -2) / spread.detach().to(z).sqrt(), weights, self.scales, self.family)
 
     def words(self) -> str:
         return (
@@ -82,7 +82,7 @@ class PairSum(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, weights: Tensor, sizes: list[float], family: str) -> Tensor:
+    def forward(ctx: Any, a: Tensor, weights: Tensor, sizes: Sequence[float], family: str) -> Tensor:
         squares = sum_latent(a.square())
         with full_precision(a.device):
             squared = (squares[..., :, None] + squares[..., None, :]).sub_(2 * a @ a.mT).clamp_(min=0)

@@ -44,7 +44,7 @@ def suits(model: Any) -> bool:
     return plain and parts and normal and all(type(m) in (nn.Linear, *IN_PLACE) for m in model.decoder.layers)
 
 
-BLOCK = 256
+BLOCK = 1024
 """Samples whose logits are looked at together on a CPU: they stay in its cache from the product to the sum."""
 
 
