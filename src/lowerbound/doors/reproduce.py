@@ -103,10 +103,21 @@ def run_of(row: Mapping[str, Any], seed: int, scale: float, folder: Path, data_d
     if "codes_of" in row:
         source = str(codes_of(folder / f"{row['codes_of']}-{seed}", data_dir))
     folder.mkdir(parents=True, exist_ok=True)
-    sets = [f"{key}={json.dumps(value)}" for key, value in flat(row.get("settings", {})) if key != "training.epochs"]
     flags: dict[str, str | None] = {"--seed": str(seed), "--epochs": str(epochs)}
     output.remark(f"== {row['name']}, seed {seed}: {epochs} epochs")
-    return begin(source, row["recipe"], flags, sets, path, data_dir, None).path
+    return begin(source, row["recipe"], flags, told(row), path, data_dir, None).path
+
+
+def told(row: Mapping[str, Any]) -> list[str]:
+    """A row's settings as ``-s`` takes them, but for the epochs.
+
+    >>> told({"settings": {"latent": 2, "training": {"epochs": 3, "optimiser": "adam"}, "encoder": {"name": "mlp"}}})
+    ['latent=2', 'training.optimiser=adam', 'encoder.name="mlp"']
+    """
+    from lowerbound.doors.settings import WORDS
+
+    found = [(key, value) for key, value in flat(row.get("settings", {})) if key != "training.epochs"]
+    return [f"{key}={value if key in WORDS else json.dumps(value)}" for key, value in found]
 
 
 def refuse_other_settings(path: Path, settings: Mapping[str, Any], epochs: int) -> None:
