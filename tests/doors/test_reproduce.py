@@ -72,6 +72,24 @@ def test_a_row_brings_the_one_it_learns_from(tiny, capsys):
     assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["plain", "codes"]
 
 
+def test_what_is_finished_is_tabled_without_training(tiny, capsys):
+    assert main(["reproduce", "tiny", "--finished"]) == 2
+    assert "no row is finished" in capsys.readouterr().err
+    assert main(["reproduce", "tiny", "--scale", "0.02", "--only", "plain", "--json"]) == 0
+    trained = json.loads(capsys.readouterr().out)
+    assert main(["reproduce", "tiny", "--scale", "0.02", "--finished", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == trained
+    assert not (tiny / "runs" / "tiny" / "codes-0").exists()
+
+
+def test_a_run_of_other_settings_does_not_count_for_a_row(tiny, capsys):
+    assert main(["reproduce", "tiny", "--scale", "0.02", "--only", "plain"]) == 0
+    capsys.readouterr()
+    assert main(["reproduce", "tiny", "--scale", "0.04", "--only", "plain"]) == 2
+    said = capsys.readouterr().err
+    assert "its training.epochs is 2, that of the row 4" in said and said.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

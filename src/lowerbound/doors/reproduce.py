@@ -38,6 +38,9 @@ def reproduce(
         Path | None,
         typer.Option("--out", help="Folder of runs and table (default: runs/SUITE); finished runs are kept."),
     ] = None,
+    finished: Annotated[
+        bool, typer.Option("--finished", help="Train nothing: the table of the rows that are finished.")
+    ] = False,
     threads: options.Threads = None,
     data_dir: options.DataDir = None,
     as_json: options.Json = False,
@@ -55,6 +58,10 @@ def reproduce(
     wanted = chosen(table["row"], only)
     folder = out or Path("runs") / suite
     options.use_threads(threads)
+    if finished:
+        wanted = [row for row in wanted if all(done(folder / f"{row['name']}-{seed}") for seed in range(seeds))]
+    if not wanted:
+        raise InputError("no row is finished", where=folder, mend="leave --finished out, and they are trained")
     results: list[dict[str, Any]] = []
     for row in wanted:
         runs = [run_of(row, seed, scale, folder, data_dir) for seed in range(seeds)]
@@ -87,10 +94,16 @@ def chosen(rows: Sequence[dict[str, Any]], only: Sequence[str] | None) -> list[d
     return [row for row in rows if row["name"] in only or row["name"] in needed]
 
 
+def done(path: Path) -> bool:
+    """Whether a finished run lies there."""
+    from lowerbound.training.run import Run
+
+    return path.exists() and Run(path).sealed()
+
+
 def run_of(row: Mapping[str, Any], seed: int, scale: float, folder: Path, data_dir: Path | None) -> Path:
     """The finished run of a row and a seed: as it lies there, gone on with, or trained now."""
     from lowerbound.doors.train import begin, go_on
-    from lowerbound.training.run import Run
     from lowerbound.training.spec import complete, merge
 
     path = folder / f"{row['name']}-{seed}"
@@ -98,7 +111,7 @@ def run_of(row: Mapping[str, Any], seed: int, scale: float, folder: Path, data_d
     epochs = max(1, math.ceil(scale * settings["training"]["epochs"]))
     if path.exists():
         refuse_other_settings(path, settings, epochs)
-        return path if Run(path).sealed() else go_on(path, data_dir, None).path
+        return path if done(path) else go_on(path, data_dir, None).path
     source = row.get("source", "mnist")
     if "codes_of" in row:
         source = str(codes_of(folder / f"{row['codes_of']}-{seed}", data_dir))
