@@ -3,10 +3,10 @@
     python benchmarks/family.py [--rounds 5] [--steps 60] [--threads 2] [--json out.json]
 
 Every member trains a 784-500-20-500-784 network on batches of 100 binary pictures through the library's own loop,
-ledger and all: step by step as a short run does, and as one compiled graph, which a run of 20,000 steps gets unasked, where
-that can be. Each member is timed right before and right after a plain VAE of its own, which has taken as many steps, so
-that what else the machine does falls on both alike; the ratio is the median of the plain VAE's time by the member's: 1
-is as fast, 0.5 takes twice as long.
+ledger and all: step by step as a short run does, and as one compiled graph, which a run of 20,000 steps gets unasked,
+where that can be. Each member is timed right before and right after a plain VAE that has taken as many steps, so that
+what else the machine does falls on both alike; the ratio is the median of the plain VAE's time by the member's: 1 is as
+fast, 0.5 takes twice as long.
 """
 
 from __future__ import annotations
