@@ -180,8 +180,8 @@ FAULTS = {
     ),
     "mean of batch means in the ledger": fault(
         "training/ledger.py",
-        "self.objective + n * objective.detach()",
-        "self.objective + 32 * objective.detach()",
+        "self.objective += n * objective.detach()",
+        "self.objective += 32 * objective.detach()",
         LEDGER,
     ),
     "noise that depends on the batch": fault(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lowerbound.maths.terms import Terms
+from lowerbound.maths.units import mean_examples
 from lowerbound.objective.regularisers.base import REGULARISERS, Regulariser, Weight
 from lowerbound.objective.regularisers.codes import codes_of
 
@@ -41,7 +42,7 @@ class Dip(Regulariser):
         if self.off == 0 and self.on == 0:
             return terms.distortion.new_zeros(())
         z = codes_of(terms).flatten(0, 1)
-        centred = z - z.mean(0)
+        centred = z - mean_examples(z)
         C = centred.T @ centred / max(len(z) - 1, 1)
         on = torch.diagonal(C)
         return self.off * (C.square().sum() - on.square().sum()) + self.on * (on - 1).square().sum()
