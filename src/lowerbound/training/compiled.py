@@ -11,7 +11,6 @@ comes from torch's generator. A step whose loss or gradient is not finite change
 
 from __future__ import annotations
 
-import itertools
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -36,8 +35,6 @@ PAYS_LATER = 60_000
 TINY = 1e-17
 """A gradient or first moment below this is 0: beside Adam's eps of 1e-8 it moves no weight, but its square leaves the
 range of float32, where arithmetic is a hundred times slower."""
-
-
 OPTIONS: dict[str, Any] = {"cpp_wrapper": True, "fallback_random": True}
 """Called without Python between kernels; what eager code draws."""
 
@@ -134,7 +131,8 @@ class CompiledStep:
         names = {id(p): f"model.{name}" for name, p in model.named_parameters()}
         self.names = [names[id(p)] for p in player.parameters]
         slots = [started(optimiser, p) for p in player.parameters]
-        self.state = [[slot[key] for slot in slots] for key in ("exp_avg", "exp_avg_sq", "step")]
+        state = (slot[key] for key in ("exp_avg", "exp_avg_sq", "step") for slot in slots)
+        self.fixed = [*self.weights, *state]
         self.loss = _Loss(model, player.loss)
         self.graph: Callable[..., tuple[Tensor, Tensor]] | None = None
 
@@ -153,7 +151,6 @@ class CompiledStep:
     def compile(self, batch: Batch) -> str | None:
         """Compile for batches like this one, and try it on copies: what is wrong with the result, or None."""
         given = [batch.x, self.factors(1e-3, 1)] + ([] if batch.y is None else [batch.y])
-        self.fixed = [*self.weights, *itertools.chain(*self.state)]
         arguments = [*self.fixed, *given]
         before = [b.clone() for b in self.model.buffers()]
         try:
