@@ -12,8 +12,8 @@ from lowerbound.doors.figures_of import FIGURES
 from lowerbound.doors.settings import spec_of
 from lowerbound.training.spec import Spec, complete, merge
 
-SUITES = {name: reproduce.read(name) for name in reproduce.names()}
-ROWS = [pytest.param(row, id=f"{suite}/{row['name']}") for suite, table in SUITES.items() for row in table["row"]]
+SUITES = {name: reproduce.rows_of(reproduce.read(name)) for name in reproduce.names()}
+ROWS = [pytest.param(row, id=f"{suite}/{row['name']}") for suite, rows in SUITES.items() for row in rows]
 TINY = """
 about = "two rows on the digits"
 

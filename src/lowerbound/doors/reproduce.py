@@ -51,17 +51,16 @@ def reproduce(
     one goes on. The table is written as SUITE.md and SUITE.json after every row.
     """
     if suite is None:
-        rows = [(name, str(read(name).get("about", ""))) for name in names()]
-        output.show_columns(rows)
+        output.show_columns([(name, str(read(name).get("about", ""))) for name in names()])
         return
     table = read(suite)
-    wanted = chosen(table["row"], only)
+    wanted = chosen(rows_of(table), only)
     folder = out or Path("runs") / suite
     options.use_threads(threads)
     if finished:
         wanted = [row for row in wanted if all(done(folder / f"{row['name']}-{seed}") for seed in range(seeds))]
-    if not wanted:
-        raise InputError("no row is finished", where=folder, mend="leave --finished out, and they are trained")
+        if not wanted:
+            raise InputError("no row is finished", where=folder, mend="leave --finished out, and they are trained")
     results: list[dict[str, Any]] = []
     for row in wanted:
         runs = [run_of(row, seed, scale, folder, data_dir) for seed in range(seeds)]
@@ -76,10 +75,21 @@ def reproduce(
 
 
 def read(suite: str) -> dict[str, Any]:
-    """The rows of a suite by name."""
+    """A suite by name: what it is about, what its rows have in common, and the rows."""
     if suite not in names():
         raise InputError(f"unknown suite {suite!r}", where="reproduce", mend=nearest(suite, names()))
     return tomllib.loads((FOLDER / f"{suite}.toml").read_text(encoding="utf-8"))
+
+
+def rows_of(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a suite, each laid on what they have in common.
+
+    >>> rows_of({"common": {"recipe": "frey", "settings": {"latent": 2}}, "row": [{"name": "a", "settings": {}}]})
+    [{'recipe': 'frey', 'settings': {'latent': 2}, 'name': 'a'}]
+    """
+    from lowerbound.training.spec import merge
+
+    return [merge(table.get("common", {}), row) for row in table["row"]]
 
 
 def chosen(rows: Sequence[dict[str, Any]], only: Sequence[str] | None) -> list[dict[str, Any]]:
@@ -222,8 +232,18 @@ def markdown(table: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> 
 
 
 def shown(name: str, figure: Mapping[str, Any]) -> str:
-    """One figure in words."""
+    """One figure in words, small ones with more digits.
+
+    >>> shown("rate", {"value": 5.5, "spread": 0.18, "unit": "nats"})
+    'rate 5.50 ± 0.18 nats'
+    >>> shown("claimed-kl", {"value": 0.0074, "spread": None, "stderr": 0.0, "unit": "nats"})
+    'claimed-kl 0.0074 nats'
+    >>> shown("active", {"value": 2.0, "spread": 0.0, "unit": "dimensions"})
+    'active 2 dimensions'
+    """
     spread = figure["spread"] if figure["spread"] is not None else figure["stderr"]
-    digits = 4 if figure["unit"].startswith(("nats per value", "p-value")) else 2
+    if figure["unit"] == "dimensions":
+        return f"{name} {round(figure['value'], 1):g} dimensions"
+    digits = 4 if abs(figure["value"]) < 0.2 else 2
     error = f" ± {spread:.{digits}f}" if spread else ""
     return f"{name} {figure['value']:.{digits}f}{error} {figure['unit']}"
