@@ -97,19 +97,20 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> str:
     with rc_context(STYLE):
         figure, axes = _axes(3.2 * max(len(terms), 2), 3.0, len(terms))
         epochs = [row["epoch"] for row in rows]
-        held_out = all(row["valid"] and row["valid"].get(term) is not None for row in rows for term in terms)
+        held_out = [term for term in terms if all(row["valid"] and row["valid"].get(term) is not None for row in rows)]
         for axis, term in zip(axes, terms, strict=True):
             axis.plot(epochs, [row["train"][term] for row in rows], color=BLUE, label="training", linestyle="--")
-            if held_out:
+            if term in held_out:
                 axis.plot(epochs, [row["valid"][term] for row in rows], color=ORANGE, label="held out")
             axis.set_title(f"{term}, nats per example", fontsize=10)
             axis.set_xlabel("epoch")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             settled = rows[len(rows) // 6 :]
-            parts = ("train", "valid") if held_out else ("train",)
+            parts = ("train", "valid") if term in held_out else ("train",)
             _tight(axis, [row[part][term] for row in settled for part in parts])
         best = [row["epoch"] for row in rows if row["best"]]
         if best:
+            early = best[-1] < epochs[len(epochs) // 2]
             axes[0].axvline(best[-1], color=GREY, linewidth=1)
             axes[0].annotate(
                 "best",
@@ -117,13 +118,13 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> str:
                 xycoords=("data", "axes fraction"),
                 fontsize=9,
                 color=FAINT,
-                ha="right",
-                xytext=(-3, 0),
+                ha="left" if early else "right",
+                xytext=(3 if early else -3, 0),
                 textcoords="offset points",
             )
-        axes[-1].legend(loc="upper right", fontsize=9)
-        last = rows[-1]["valid"] if held_out else rows[-1]["train"]
-        words = ", ".join(f"{term} {last[term]:.2f}" for term in terms) + " at the last epoch"
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, fontsize=9)
+        last = [rows[-1]["valid" if term in held_out else "train"][term] for term in terms]
+        words = ", ".join(f"{term} {value:.2f}" for term, value in zip(terms, last, strict=True)) + " at the last epoch"
         return svg(figure, f"{', '.join(terms).capitalize()} by epoch", words)
 
 

@@ -292,7 +292,10 @@ def training(trained: Trained) -> str:
         for r in shown
     ]
     head = ("epoch", "bound", "rate", "distortion", "held-out bound", "rate", "distortion")
-    caption = "Training figures are averages over an epoch while the weights move; held-out ones are taken at its end."
+    caption = (
+        "Training figures are averages over an epoch while the weights move, with dropout and corruption, if any;"
+        " held-out ones are taken at its end, without."
+    )
     return (
         "<h2>Training</h2>"
         + paragraph(words, kept)
