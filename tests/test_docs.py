@@ -200,7 +200,10 @@ def test_a_recipe_trains_and_cites_its_source(path, tmp_path):
     options = {"kind": spec.data.kind} | ({} if spec.data.binarise == "default" else {"binarise": spec.data.binarise})
     if spec.likelihood.name == "bernoulli":
         options.setdefault("binarise", "threshold")
-    data = data_floor.from_array(rows) if table else data_floor.load("digits", valid=0.1, test=0.8, **options)
+    if spec.data.kind == "series":
+        data = data_floor.from_array([[[0.1 * t, n] for t in range(2 + n % 3)] for n in range(40)], kind="series")
+    else:
+        data = data_floor.from_array(rows) if table else data_floor.load("digits", valid=0.1, test=0.8, **options)
     run = train(spec, data, tmp_path / "run")
     row = run.metrics()[0]
     figures = [row["train"]["objective"], *((row["valid"] or {}).get(k) for k in ("bound", "distortion"))]

@@ -159,3 +159,11 @@ def test_like_another_run() -> None:
         from_array(GREY[:, :, :4], like=run)
     with pytest.raises(InputError, match="cannot be of kind levels:16"):
         from_array(GREY, like=levels)
+
+
+@pytest.mark.parametrize("y", [np.arange(49), np.eye(50)], ids=["one too few", "one-hot"])
+def test_labels_that_are_not_one_an_example_are_refused(tmp_path: Path, y: np.ndarray) -> None:
+    np.savez(tmp_path / "a.npz", x=GREY[:50], y=y)
+    with pytest.raises(InputError, match=r"beside 50 examples; .*--array"):
+        load(tmp_path / "a.npz")
+    assert load(tmp_path / "a.npz", array="x").splits["train"].labels is None

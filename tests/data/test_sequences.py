@@ -128,6 +128,31 @@ def test_what_is_no_length_stays_what_it_was(tmp_path: Path) -> None:
     assert load(path, array="x").kind == "real"
 
 
+UNFIT: dict[str, tuple[dict[str, Any], str]] = {
+    "a mask of other steps": (
+        {"mask": np.ones((4, 5))},
+        r"'mask' has the shape \(4, 5\).*; give it the shape \(4, 3\)",
+    ),
+    "too few lengths": ({"lengths": np.ones(3, int)}, r"'lengths' has the shape \(3,\).*--kind"),
+    "both, and they disagree": ({"lengths": [2, 1, 3, 1], "mask": np.ones((4, 3))}, "disagree, first in example 0"),
+    "too few labels": ({"lengths": [2, 1, 3, 1], "y": [0, 1, 0]}, r"shape \(3,\) beside 4 examples"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_an_npz_whose_arrays_do_not_fit_is_refused(tmp_path: Path, case: str) -> None:
+    beside, words = UNFIT[case]
+    np.savez(tmp_path / "s.npz", x=np.random.default_rng(0).normal(size=(4, 3, 2)), **beside)
+    with pytest.raises(InputError, match=words) as refusal:
+        load(tmp_path / "s.npz")
+    assert refusal.value.mend
+
+
+def test_lengths_and_a_mask_that_agree_are_taken(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", x=padded(CODES).astype(int), lengths=[2, 1, 4, 1], mask=MASK)
+    assert texts_of(load(tmp_path / "s.npz", **WHOLE)) == ["01", "2", "1201", "0"]  # type: ignore[arg-type]
+
+
 def test_statistics_are_of_the_steps_that_are_there() -> None:
     data = from_array([[[1.0, 10.0]], [[3.0, 30.0], [5.0, 20.0]]] * 2, kind="series", **WHOLE)
     s = summary(data)

@@ -109,19 +109,26 @@ def lengths_of(x: np.ndarray, lengths: Any, mask: Any, where: str) -> np.ndarray
         if x.dtype.kind != "f" or not np.isnan(x).any():
             raise InputError("its sequences have neither lengths nor a mask", where=where, mend=SAY)
         mask = ~np.isnan(x).reshape(n, T, -1).all(-1)
-    if lengths is None:
-        mask = np.asarray(mask)
-        if mask.shape != (n, T) or not np.isin(mask, (0, 1)).all():
-            what = f"its mask has the shape {mask.shape}, or holds more than 0 and 1"
-            raise InputError(what, where=where, mend=f"give 1 where a step is there, ({n}, {T})")
-        lengths = mask.astype(bool).sum(1)
-        if (np.arange(T) < lengths[:, None]).astype(bool)[mask.astype(bool)].sum() != mask.sum():
-            raise InputError("a mask has a gap", where=where, mend="let each example start at step 0 and be whole")
-    lengths = np.asarray(lengths)
+    masked = None if mask is None else of_mask(np.asarray(mask), n, T, where)
+    lengths = masked if lengths is None else np.asarray(lengths)
     if lengths.shape != (n,) or lengths.dtype.kind not in "iu" or not ((lengths >= 1) & (lengths <= T)).all():
         what = f"its lengths, of shape {lengths.shape}, are not whole numbers from 1 to {T}, one an example"
         raise InputError(what, where=where, mend="give how many steps each example has")
+    if masked is not None and (masked != lengths).any():
+        what = f"its lengths and its mask disagree, first in example {int((masked != lengths).argmax())}"
+        raise InputError(what, where=where, mend="give one of them")
     return lengths
+
+
+def of_mask(mask: np.ndarray, n: int, T: int, where: str) -> np.ndarray:
+    """The steps of each example (n,), from a mask (n, T) that is 1 where a step is there."""
+    if mask.shape != (n, T) or not np.isin(mask, (0, 1)).all():
+        what = f"its mask has the shape {mask.shape}, or holds more than 0 and 1"
+        raise InputError(what, where=where, mend=f"give 1 where a step is there, ({n}, {T})")
+    steps = mask.astype(bool).sum(1)
+    if not (mask.astype(bool) == (np.arange(T) < steps[:, None])).all():
+        raise InputError("a mask has a gap", where=where, mend="let each example start at step 0 and be whole")
+    return steps
 
 
 def of_array(x: np.ndarray, lengths: Any, mask: Any, options: Options, name: str, where: str) -> Raw:

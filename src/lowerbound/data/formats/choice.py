@@ -77,8 +77,12 @@ def one(path: Path, keys: Sequence[str], array: str | None) -> str:
 
 
 def matching(x: Arrays, y: Arrays, path: Path, asked: bool) -> Arrays:
-    """The labels, if there is one for each example; a fault only where they were asked for by name."""
-    fit = all(name in y and y[name].shape == (len(x[name]),) for name in x)
-    if asked and not fit:
-        raise InputError("its labels are not one an example", where=show(path), mend="give labels of shape (examples,)")
-    return y if fit else {}
+    """The labels, where every split has them: a fault where they are not one an example, or asked for and missing."""
+    unfit = next((name for name in x if name in y and y[name].shape != (len(x[name]),)), None)
+    if unfit is None and set(x) <= set(y):
+        return y
+    if unfit is None and not asked:
+        return {}
+    found = "" if unfit is None else f": they have the shape {y[unfit].shape} beside {len(x[unfit])} examples"
+    mend = "give labels of shape (examples,), or read the examples alone: --array"
+    raise InputError(f"its labels are not one an example{found}", where=show(path), mend=mend)

@@ -18,6 +18,9 @@ from lowerbound.errors import InputError
 LONGEST = 10_000
 """Characters of a line: a padded array holds every line at the length of the longest."""
 
+ENDS = ("lengths", "mask")
+"""The arrays of an .npz that say where its sequences end."""
+
 LARGEST = 2**30
 LOOK = 20
 """Lines that decide whether a .txt file is a table."""
@@ -60,31 +63,44 @@ def text(path: Path, found: Sequence[str], options: Options) -> Raw:
     return sequences.of_texts(found, path.name, show(path), options.like)
 
 
-def ends(path: Path, options: Options) -> str | None:
-    """The array of an .npz that says where its sequences end: "lengths" or "mask"; None where they are none.
+def ends(path: Path, options: Options) -> tuple[str, ...]:
+    """The arrays of an .npz that say where its sequences end, of "lengths" and "mask"; none where they are none.
 
     Without a kind, lengths of shape (n,) or a mask of shape (n, T) beside an array (n, T) or (n, T, features) decide.
+
+    Raises:
+        InputError: lengths, or a mask with a row an example, do not fit that array.
     """
     keys = npz.keys(path)
-    found = next((key for key in ("lengths", "mask") if key in keys), None)
-    if sequences.asked(options) or found is None or options.kind != "auto" or options.like is not None:
-        return found if sequences.asked(options) else None
-    if choice.splits(keys) and not options.array:
-        return None
-    x = npz.arrays(path, [choice.one(path, [k for k in keys if k != found], options.array), found])
-    array, said = x.values()
-    fit = array.ndim in (2, 3) and said.shape == array.shape[: 1 if found == "lengths" else 2]
-    return found if fit else None
+    found = tuple(key for key in ENDS if key in keys)
+    if sequences.asked(options):
+        return found
+    if not found or options.kind != "auto" or options.like is not None or (choice.splits(keys) and not options.array):
+        return ()
+    name = choice.one(path, [k for k in keys if k not in ENDS], options.array)
+    read = npz.arrays(path, [name, *found])
+    return tuple(key for key in found if tells(read[name], read[key], key, show(path)))
 
 
-def arrays(path: Path, found: str | None, options: Options) -> tuple[Raw, dict[str, np.ndarray]]:
+def tells(x: np.ndarray, said: np.ndarray, key: str, where: str) -> bool:
+    """Whether ``said`` tells where the examples of x end; False where it is about something else."""
+    wanted = x.shape[: 1 if key == "lengths" else 2]
+    if x.ndim not in (2, 3) or said.shape == wanted:
+        return x.ndim in (2, 3)
+    if said.ndim == 1 or said.shape[:1] == x.shape[:1]:
+        what = f"its array {key!r} has the shape {said.shape} beside examples of shape {x.shape}"
+        mend = f"give it the shape {wanted}, or say with --kind what the values are if they are no sequences"
+        raise InputError(what, where=where, mend=mend)
+    return False
+
+
+def arrays(path: Path, found: Sequence[str], options: Options) -> tuple[Raw, dict[str, np.ndarray]]:
     """The sequences of an .npz, and their labels."""
-    keys = [key for key in npz.keys(path) if key not in ("lengths", "mask")]
+    keys = [key for key in npz.keys(path) if key not in ENDS]
     name = choice.one(path, keys, options.array)
-    read = npz.arrays(path, [name, *([found] if found else [])])
-    lengths, mask = (read[found] if found == key else None for key in ("lengths", "mask"))
-    raw = sequences.of_array(read[name], lengths, mask, options, path.name, show(path))
-    label = options.labels or choice.label_of(ALL, keys)
+    read = npz.arrays(path, [name, *found])
+    raw = sequences.of_array(read[name], *(read.get(key) for key in ENDS), options, path.name, show(path))
+    label = options.labels or (None if options.array else choice.label_of(ALL, keys))
     y = npz.arrays(path, [label], words=True) if label else {}
     wanted = {ALL: y[label]} if label else {}
     return raw, choice.matching(dict(raw.x), wanted, path, bool(options.labels))
