@@ -175,3 +175,20 @@ def test_what_does_not_fit_is_refused():
         model(x)
     with pytest.raises(InputError, match="needs the condition"):
         model.decode_mean(torch.zeros(1, 2))
+
+
+BOUNDED = {
+    "log p(x)": ("binary", {"name": "inferred-labels"}),
+    "log p(x | label)": ("binary", {"name": "labels"}),
+    "log p(rest | column)": ("binary", {"name": "part", "known": "column"}),
+    "log p(rest | top half)": ("binary", {"name": "part", "known": "top"}),
+    "log p(rest | 0, 2)": ("real", {"name": "columns", "names": ("0", 2)}),
+}
+
+
+@pytest.mark.parametrize("words", BOUNDED)
+def test_a_condition_says_what_is_bounded(words):
+    kind, part = BOUNDED[words]
+    s = labelled(kind, (1, 4, 4) if kind == "binary" else (4,))[2]
+    options = {k: v for k, v in part.items() if k != "name"}
+    assert CONDITIONS.build(part["name"], s, **options).bounded == words

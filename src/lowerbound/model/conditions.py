@@ -21,7 +21,7 @@ class Condition(nn.Module, ABC):
     """Splits an example (x, y) into what is modelled and what is given.
 
     ``width`` counts the numbers of the condition vector c; ``summary`` describes what is modelled; ``seen`` says that
-    the encoder sees c in x already; ``labelled`` that a label is needed.
+    the encoder sees c in x already; ``labelled`` that a label is needed; ``bounded`` what a bound of the model is on.
     """
 
     name: ClassVar[str]
@@ -29,6 +29,7 @@ class Condition(nn.Module, ABC):
     labelled = False
     inferred = False
     width = 0
+    bounded = "log p(x)"
 
     def __init__(self, summary: Summary) -> None:
         super().__init__()
@@ -48,6 +49,8 @@ class Condition(nn.Module, ABC):
 
 
 CONDITIONS: Registry[Condition] = Registry("condition")
+PARTS = {"column": "column", "top": "top half", "left": "left half"}
+"""The known parts of a picture, in words."""
 
 
 @CONDITIONS.register("none")
@@ -82,18 +85,22 @@ class Labels(Condition):
     """
 
     labelled = True
+    bounded = "log p(x | label)"
 
     def __init__(self, summary: Summary, *, encoder: bool = True) -> None:
         super().__init__(summary)
         if not summary.classes:
-            raise InputError(
-                f"condition {self.name} needs labels, the data have none", where="condition", mend="give --labels"
-            )
+            what = f"condition {self.name} needs labels, the data have none that are classes"
+            mend = "give words or whole numbers, at most 1,000 different ones: --labels, or y in Python"
+            raise InputError(what, where="condition", mend=mend)
         self.width, self.seen = summary.classes, not encoder
 
     def forward(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         if y is None or bool((y < 0).any()):
             raise InputError("an example has no label", where="condition labels", mend="label it, or infer labels")
+        if y.shape != x.shape[:1]:
+            what = f"{len(x)} examples have labels of the shape {tuple(y.shape)}"
+            raise InputError(what, where="condition labels", mend="give one label an example")
         return x, one_hot(y, self.width, x)
 
 
@@ -115,6 +122,7 @@ class InferredLabels(Labels):
     """
 
     inferred = True
+    bounded = "log p(x)"
 
     def __init__(
         self, summary: Summary, *, hidden: tuple[Annotated[int, Field(ge=1)], ...] = (500,), encoder: bool = True
@@ -147,6 +155,7 @@ class Part(Condition):
             what = f"condition part needs pictures, the data are of shape {tuple(summary.shape)}"
             raise InputError(what, where="condition", mend="use condition columns for rows")
         self.axis = -2 if known == "top" else -1
+        self.bounded = f"log p(rest | {PARTS[known]})"
         size = summary.shape[self.axis]
         if size < 2:
             raise InputError("a picture one pixel wide has no part and rest", where="condition", mend="use none")
@@ -216,6 +225,7 @@ class Columns(Condition):
         self.features = Features(_selected(summary, self.part, -1))
         self.summary = _selected(summary, self.rest, -1)
         self.width = self.features.output_shape[0]
+        self.bounded = f"log p(rest | {', '.join(map(str, names))})"
 
     def summary_of(self, summary: Summary) -> Summary:
         return _selected(summary, self.rest, -1)
@@ -223,11 +233,22 @@ class Columns(Condition):
     def forward(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         return x.index_select(-1, self.rest), self.features(x.index_select(-1, self.part))
 
+    def whole(self, target: Tensor, c: Tensor | None) -> Tensor:
+        if c is None:
+            return target
+        known = self.features.undo(c.to(target)).expand(*target.shape[:-1], len(self.part))
+        out = target.new_empty(*target.shape[:-1], len(self.part) + len(self.rest))
+        return out.index_copy_(-1, self.part, known).index_copy_(-1, self.rest, target)
+
 
 def one_hot(y: Tensor, classes: int, like: Tensor) -> Tensor:
-    """Labels (batch,) as one-hot rows; a label out of range is refused."""
-    if len(y) and int(y.max()) >= classes:
-        what = f"label {int(y.max())} is out of range: the model knows {classes} classes"
+    """Labels (batch,) as one-hot rows; a label out of range, or between two, is refused."""
+    if y.is_floating_point() and bool((y != y.floor()).any()):
+        raise InputError("a label is not a whole number", where="labels", mend=f"give 0 to {classes - 1}")
+    ends = [int(end) for end in y.aminmax()] if len(y) else []
+    strange = next((end for end in ends if not 0 <= end < classes), None)
+    if strange is not None:
+        what = f"label {strange} is out of range: the model knows {classes} classes"
         raise InputError(what, where="labels", mend=f"give labels from 0 to {classes - 1}")
     return F.one_hot(y.long(), classes).to(like)
 

@@ -217,13 +217,12 @@ def facts(trained: Trained, split: str, samples: int, seed: int) -> dict[str, st
     record, part, model = trained.run.record(), trained.data.splits[split], trained.model
     rows = np.asarray(part.rows if part.rows is not None else range(len(part)), dtype=np.int64)
     kind = f"{record['kind']} with {record['levels']} levels" if record.get("levels") else record["kind"]
-    condition = model.condition.name
     return {
         "data": f"SHA-256 {record['sha256'][:12]}",
         "rows of the split": f"{len(rows)} of {split}, {hashlib.sha256(rows.tobytes()).hexdigest()[:8]}",
         "binarisation": record["binarisation"],
         "kind of data": kind,
-        "what is bounded": "log p(x)" if condition == "none" else f"log p(x | {condition})",
+        "what is bounded": model.condition.bounded,
         "unit of the likelihood": "probability" if of_probability(model.likelihood) else "density",
         "estimator": f"elbo, {samples} sample(s), seed {seed}",
     }
