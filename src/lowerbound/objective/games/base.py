@@ -16,12 +16,15 @@ from lowerbound.registry import Registry
 class Game(nn.Module, ABC):
     """Hands the loop its players. ``parts`` counts the values of x, ``width`` those of a code.
 
-    ``encodes`` says whether it trains an encoder; ``minimises`` whether a player minimises the objective.
+    ``encodes`` says whether it trains an encoder; ``minimises`` whether a player minimises the objective; ``first``
+    what the loss of the first player is, and ``without`` why a model that it trains without an encoder has no bound.
     """
 
     name: ClassVar[str]
     encodes = True
     minimises = True
+    first = "objective, nats per example"
+    without = "It has no encoder, and so no bound on log p(x) to report."
 
     def __init__(self, parts: int, width: int) -> None:
         super().__init__()

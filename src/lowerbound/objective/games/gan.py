@@ -38,6 +38,8 @@ class Gan(Game):
 
     encodes = False
     minimises = False
+    first = "loss of the critic"
+    without = "It has no encoder, and its training maximises no likelihood: there is no bound on log p(x) to report."
 
     def __init__(
         self,
