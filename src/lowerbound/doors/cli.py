@@ -134,7 +134,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "fidelity.fidelity",
         "Read a run",
         """lowerbound fidelity runs/digits-1
-        lowerbound fidelity runs/digits-1 --features classifier --expected --out nearest.png""",
+        lowerbound fidelity runs/digits-1 --features classifier --expected --out nearest.png
+        lowerbound fidelity runs/vae runs/aae runs/gan --out side-by-side.png""",
     ),
     "report": ("read.report", "Read a run", "lowerbound report runs/digits-1"),
     "sample": (

@@ -176,7 +176,7 @@ def compare(
     for trained in runs:
         if not trained.model.has_bound:
             what = "its code has no density, so that there is no bound to compare"
-            raise InputError(what, where=trained.run.path, mend="leave this run out")
+            raise InputError(what, where=trained.run.path, mend="lay samples side by side: fidelity RUN RUN")
         if split not in trained.data.splits or not len(trained.data.splits[split]):
             raise InputError(f"has no examples in {split!r}", where=trained.run.path, mend="choose another --split")
     known = [facts(trained, split, samples, seed) for trained in runs]

@@ -137,14 +137,23 @@ def sample(trained: Trained, n: int = 25, *, seed: int = 0, draw: bool = False, 
     """
     if n < 1:
         raise InputError(f"must be at least 1, got {n}", where="--n", mend="give a positive number")
-    c = some_conditions(trained, n, label)
+    return sample_under(trained, some_conditions(trained, n, label), n, seed=seed, draw=draw)
+
+
+def sample_under(trained: Trained, c: Tensor | None, n: int, *, seed: int = 0, draw: bool = False) -> Tensor:
+    """n examples from the model under conditions c (n, their width), or None: as :func:`sample` makes them."""
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(SAMPLE, seed))
         p = prior_of(trained, c)
         z = p.sample() if p.batch_shape.numel() == n > 1 else p.sample((n,)).reshape(n, -1)
-        if not draw:
+        if not draw or is_generator(trained):
             return decode(trained, z, c)
         return trained.model.condition.whole(trained.model.decode(z, c).sample(), c).float().cpu()
+
+
+def is_generator(trained: Trained) -> bool:
+    """Whether its x is what the decoder makes of z: a GAN trains no p(x|z) that more could be drawn from."""
+    return bool(trained.spec.game.name == "gan")
 
 
 def reconstruct(trained: Trained, x: Tensor, y: Tensor | None = None) -> Tensor:

@@ -5,6 +5,7 @@
 ``precision_recall``  samples among the data, and data among the samples, by nearest neighbours
 ``copies``            whether samples are nearer to training examples than new examples are
 ``fidelity``          all of them for a run, beside what real examples reach
+``side_by_side``      runs in columns, with what only some models have
 ====================  ==========================================================================
 """
 
@@ -12,12 +13,15 @@ from lowerbound.readers.fidelity.copies import Copies, copies
 from lowerbound.readers.fidelity.distances import coverage, frechet, precision_recall
 from lowerbound.readers.fidelity.features import MAPS, feature_map
 from lowerbound.readers.fidelity.run import WARNINGS, Fidelity, fidelity
+from lowerbound.readers.fidelity.side_by_side import Column, SideBySide
 
 __all__ = [
     "MAPS",
     "WARNINGS",
+    "Column",
     "Copies",
     "Fidelity",
+    "SideBySide",
     "copies",
     "coverage",
     "feature_map",

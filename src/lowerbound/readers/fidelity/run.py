@@ -21,7 +21,7 @@ FEWEST, MOST = 100, 2000
 LEARNED = 10_000
 """Training examples that features are learned from, and that the nearest one is looked for among."""
 
-HALVES, TRAIN, SHOWN = 10, 21, 12
+HALVES, TRAIN, SHOWN, FIRST = 10, 21, 12, 16
 WARNINGS = (
     "The Frechet distance compares the means and covariances of these features and nothing else. It is no FID (that is "
     "on Inception features), depends on the number of examples, and says nothing of log p(x).",
@@ -58,7 +58,7 @@ class Fidelity:
     """What the samples of a run are like, in features that are named.
 
     *Shapes*: ``shown`` (4 m, *shape) in data units: the m samples nearest to a training example, those examples, the m
-    held-out examples nearest to one, and those.
+    held-out examples nearest to one, and those. ``first`` (2, m, *shape): the first held-out examples and samples.
     """
 
     figures: tuple[Figure, ...]
@@ -70,6 +70,7 @@ class Fidelity:
     train: int
     seed: int
     shown: Tensor
+    first: Tensor
 
     def json(self) -> dict[str, Any]:
         """JSON-ready figures, each with what it was computed from."""
@@ -160,11 +161,19 @@ def fidelity(
         features=chosen.words,
         n=len(real),
         split=split,
-        samples="expected values at draws of z" if expected else "draws of z and of x given z",
+        samples=words_of(trained, expected),
         train=len(train),
         seed=seed,
         shown=nearest_pairs(made, real, train, (found.distance, found.nearest), to_nearest(r, t)),
+        first=torch.stack([real[:FIRST], made[:FIRST]]),
     )
+
+
+def words_of(trained: Trained, expected: bool) -> str:
+    """What the samples are."""
+    if pictures.is_generator(trained):
+        return "what the generator makes of draws of z"
+    return "expected values at draws of z" if expected else "draws of z and of x given z"
 
 
 def some(trained: Trained, split: str, n: int, seed: int) -> tuple[Tensor, np.ndarray | None]:
