@@ -12,7 +12,7 @@ from lowerbound.data import from_array, summary
 from lowerbound.data.dataset import Summary
 from lowerbound.errors import InputError
 from lowerbound.model.assemble import assemble
-from lowerbound.model.conditions import CONDITIONS
+from lowerbound.model.conditions import CONDITIONS, one_hot
 
 from .examples import batch
 from .examples import summary as summary_of
@@ -69,6 +69,36 @@ def test_part_and_rest_make_the_whole(kind, known):
     assert target.shape[1:] == condition.summary.shape and c.shape == (len(x), condition.width)
     assert target[0].numel() + condition.width == x[0].numel()
     assert torch.allclose(condition.whole(target, c), x, atol=1e-4)
+
+
+def test_columns_and_rest_make_the_whole_row():
+    rows = {
+        "height": [0.5, None, 2.5] * 8,
+        "town": ["a", "b", "c", "a"] * 6,
+        "n": [0, 3, 4, 1] * 6,
+        "m": [0.5, -1] * 12,
+    }
+    data = from_array(rows, valid=0, test=0)
+    x = data.splits["train"].x
+    for names in (("town", "height"), ("n",), ("m", "n", "town")):
+        condition = CONDITIONS.build("columns", summary(data), names=names)
+        assert torch.allclose(condition.whole(*condition(x, None)), x, atol=1e-5, equal_nan=True)
+
+
+def test_conditions_of_another_length_or_out_of_range_are_refused_with_a_sentence():
+    x, y, s = labelled()
+    model = model_of(s, {"name": "labels"})
+    for wrong, words in (
+        (y[:5], "labels of the shape"), (torch.stack([y, y], 1), "labels of the shape"), (y + 2, "out of range"),
+        (y + 0.5, "not a whole number"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=words):
+            model(x, y=wrong)
+    with pytest.raises(InputError, match="label -2 is out of range"):
+        one_hot(y - 2, CLASSES, x)
+    for c in (torch.zeros(4, CLASSES), torch.zeros(20, CLASSES + 1)):
+        with pytest.raises(InputError, match="have conditions of the shape"):
+            model.decode(torch.zeros(20, 2), c)
 
 
 def test_a_model_of_the_rest_trains_on_pictures_of_another_width():

@@ -289,6 +289,34 @@ def test_labels_that_are_not_there_are_refused(tmp_path):
             train(spec(**settings), stripes(), tmp_path / "run")
 
 
+def test_a_label_of_its_own_for_every_row_is_refused(tmp_path):
+    data = data_floor.from_array(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40), valid=0, test=0)
+    with pytest.raises(InputError, match="40 classes, and 40 training examples"):
+        train(spec(condition={"name": "labels"}), data, tmp_path / "run")
+
+
+def test_a_label_of_minus_one_is_unknown():
+    """It is not among those that may be used, and is learnt from as an example without a label."""
+    data = data_floor.from_array(np.random.default_rng(0).normal(size=(40, 3)), [-1, 0, 1, 2] * 10, valid=0, test=0)
+    every, few = Labels(data, None, 0), Labels(data, 6, 0)
+    assert len(every.rows) == 30 and bool((every.y[every.rows] >= 0).all())
+    assert few.y[few.rows].bincount().tolist() == [2, 2, 2]
+    with pytest.raises(InputError, match="31 labels of 30"):
+        Labels(data, 31, 0)
+
+
+def test_labels_coded_otherwise_than_in_training_are_refused(tmp_path):
+    """The examples may be the same to the bit: a conditional model would still read other classes."""
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    first, other = (data_floor.from_array(x, y, valid=0, test=0) for y in (["a", "b"] * 20, ["b", "c"] * 20))
+    run = train(spec(condition={"name": "labels"}), first, tmp_path / "run")
+    assert load(run.path, first).data is first
+    with pytest.raises(InputError, match="its labels"):
+        _ = load(run.path, other).data
+    plain = train(spec(), first, tmp_path / "plain")
+    assert load(plain.path, other).data is other
+
+
 def test_every_regulariser_trains(tmp_path):
     for name in REGULARISERS:
         if name in ("classify",):

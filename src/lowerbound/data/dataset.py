@@ -100,11 +100,9 @@ class Data:
 
     @property
     def classes(self) -> int:
-        """How many labels 0, 1, ... there are; 0 without labels, or where they cannot be class numbers."""
+        """How many labels 0, 1, ... there are; 0 without labels. A label of -1 is unknown, and counts as none."""
         every = [s.labels for s in self.splits.values() if s.labels is not None and len(s.labels)]
-        if not every or min(int(y.min()) for y in every) < 0:
-            return 0
-        return max(max(int(y.max()) for y in every) + 1, len(self.label_names))
+        return max(max(int(y.max()) for y in every) + 1, len(self.label_names)) if every else 0
 
     def labels(self, split: str, rows: Tensor) -> Tensor | None:
         """The labels of ``rows`` (a 1-D int64 tensor), (len(rows),) int64; None where the data have none."""

@@ -18,7 +18,7 @@ from lowerbound.data.formats import amat, choice, frame, idx, npy, parquet, pict
 from lowerbound.data.formats import sequences as stored
 from lowerbound.data.formats.detect import detect
 from lowerbound.data.guard import LIMIT, show, status
-from lowerbound.data.labels import coded
+from lowerbound.data.labels import coded, one_each
 from lowerbound.data.named import IDX, NAMES, idx_folder, load_named
 from lowerbound.data.options import Options
 from lowerbound.data.raw import ALL, Raw
@@ -98,7 +98,7 @@ def from_array(
         unused(chosen, "labels")
         raw = tabled(Raw(name, name, {ALL: values(x, name)}), chosen)
     if y is not None:
-        raw = labelled(raw, {ALL: answers(y, len(raw.x[ALL]), name)})
+        raw = labelled(raw, {ALL: one_each(y, len(raw.x[ALL]), name)}, chosen)
     data = build(raw, chosen)
     return replace(data, record={**data.record, "source": MEMORY})
 
@@ -120,7 +120,7 @@ def read(path: Path, options: Options) -> Raw:
     where = show(path)
     if path.is_dir():
         unused(options, "array", "labels", "columns")
-        return folder(path)
+        return folder(path, options)
     found = detect(path)
     raw = in_steps(path, found, options)
     if raw is not None:
@@ -132,9 +132,9 @@ def read(path: Path, options: Options) -> Raw:
     unused(options, *(("array", "labels") if found != "npz" else ()))
     if found == "npz":
         x, y = choice.read(path, options.array, options.labels)
-        return tabled(labelled(Raw(path.name, where, x), y), options)
+        return tabled(labelled(Raw(path.name, where, x), y, options), options)
     if found == "idx":
-        return tabled(labelled(Raw(path.name, where, {ALL: idx.read(path)}), beside(path)), options)
+        return tabled(labelled(Raw(path.name, where, {ALL: idx.read(path)}), beside(path), options), options)
     reader = amat.read if found == "amat" else npy.read
     return tabled(Raw(path.name, where, {ALL: reader(path)}), options)
 
@@ -151,7 +151,7 @@ def in_steps(path: Path, found: str, options: Options) -> Raw | None:
     if found == "npz" and (asked or stored.ends(path, options)):
         unused(options, "columns")
         raw, y = stored.arrays(path, stored.ends(path, options), options)
-        return labelled(raw, y)
+        return labelled(raw, y, options)
     if asked and found != "npy":
         what = f"cannot be of kind {asked}: it is a file of type {found}"
         raise InputError(what, where=show(path), mend="give a .txt file, an .npz with lengths, or lists in Python")
@@ -160,14 +160,14 @@ def in_steps(path: Path, found: str, options: Options) -> Raw | None:
     return None
 
 
-def folder(path: Path) -> Raw:
+def folder(path: Path, options: Options) -> Raw:
     """A folder: the four files of an MNIST-like set, else pictures."""
     files = [next((p for p in (path / name, path / name.removesuffix(".gz")) if p.exists()), None) for name in IDX]
     present = [file for file in files if file is not None]
     if len(present) == len(IDX):
         return idx_folder(path.name, show(path), present)
     raw = pictures.read(path)
-    return labelled(raw, raw.y)
+    return labelled(raw, raw.y, options)
 
 
 def beside(path: Path) -> dict[str, np.ndarray]:
@@ -176,9 +176,9 @@ def beside(path: Path) -> dict[str, np.ndarray]:
     return {ALL: idx.read(other)} if other != path and other.exists() else {}
 
 
-def labelled(raw: Raw, y: Mapping[str, np.ndarray]) -> Raw:
-    """``raw`` with labels, coded as whole numbers."""
-    codes, names, notes = coded({name: y[name] for name in raw.x if name in y})
+def labelled(raw: Raw, y: Mapping[str, np.ndarray], options: Options) -> Raw:
+    """``raw`` with labels, coded as whole numbers: as those of the run that ``like`` records were."""
+    codes, names, notes = coded({name: y[name] for name in raw.x if name in y}, options.like)
     return Raw(**{**vars(raw), "y": codes, "label_names": names, "notes": (*raw.notes, *notes)})
 
 
@@ -213,15 +213,6 @@ def values(x: Any, where: str) -> np.ndarray:
         mend = "give rows of one length, kind sequence or series for unequal ones, or a DataFrame"
         raise InputError(what, where=where, mend=mend) from error
     npy.plain_type(found.dtype, where)
-    return found
-
-
-def answers(y: Any, n: int, where: str) -> np.ndarray:
-    """Labels as an array, one an example."""
-    found = np.asarray(y.detach().cpu() if hasattr(y, "detach") else y)
-    if found.shape != (n,):
-        what = f"has {n} examples, and its labels have the shape {found.shape}"
-        raise InputError(what, where=where, mend="give one label an example")
     return found
 
 

@@ -63,7 +63,7 @@ def table(cells: Cells, options: Options, name: str, source: str, first_line: in
         what = "has no column that a model can use" + (f" ({'; '.join(encoded.notes)})" if encoded.notes else "")
         raise InputError(what, where=source, mend="give at least one column of numbers or of categories")
     matrix = np.stack(encoded.cells, 1)
-    labels, label_names, notes = coded({ALL: y} if y is not None else {})
+    labels, label_names, notes = coded({ALL: y} if y is not None else {}, options.like)
     kind, why = ("table", "") if options.like is not None else kind_of(matrix, encoded.columns)
     same = constants(matrix, encoded.columns) if options.like is None else []
     noted = (*encoded.notes, *same, *notes)

@@ -60,7 +60,7 @@ def encode(
     mean, deviation = posterior(trained, data, name)
     kept = living(trained, active)
     mean, deviation = mean[:, kept], None if deviation is None else deviation[:, kept]
-    labels = data.splits[name].labels
+    labels = own_labels(data, name)
     if out is not None:
         options.write(out, packed(out, mean, deviation, labels), "--out")
     if as_json:
@@ -84,11 +84,20 @@ def every_split(trained: Trained, out: Path | None, active: bool) -> dict[str, l
     for name, part in trained.data.splits.items():
         if len(part):
             arrays[f"x_{name}"] = posterior(trained, trained.data, name)[0][:, kept].astype("float32")
-            arrays |= {} if part.labels is None else {f"y_{name}": part.labels}
+            labels = own_labels(trained.data, name)
+            arrays |= {} if labels is None else {f"y_{name}": labels}
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
     options.write(out, content.getvalue(), "--out")
     return {name: list(array.shape) for name, array in arrays.items()}
+
+
+def own_labels(data: Data, split: str) -> Any:
+    """The labels of a split as the person gave them, (n,); None where there are none."""
+    from lowerbound.data.labels import spoken
+
+    codes = data.splits[split].labels
+    return None if codes is None else spoken(codes, data.label_names)
 
 
 def living(trained: Trained, active: bool) -> list[int]:
@@ -158,7 +167,7 @@ def table(mean: Any, deviation: Any, labels: Any) -> str:
         names += [f"deviation{j}" for j in range(latent)]
         rows = [[*m, *d] for m, d in zip(rows, deviation.tolist(), strict=True)]
     if labels is not None:
-        names, rows = ["label", *names], [[int(y), *row] for y, row in zip(labels, rows, strict=True)]
+        names, rows = ["label", *names], [[y, *row] for y, row in zip(labels.tolist(), rows, strict=True)]
     return files.as_csv(names, rows)
 
 

@@ -144,6 +144,9 @@ class Autoencoder(nn.Module):
         if self.condition.width:
             if c is None:
                 raise InputError("the decoder needs the condition", where="condition", mend="give labels or the part")
+            if c.shape[-1] != self.condition.width or c.shape[:-1] not in ((), (1,), z.shape[-2:-1], z.shape[:-1]):
+                what = f"codes {tuple(z.shape)} have conditions of the shape {tuple(c.shape)}"
+                raise InputError(what, where="condition", mend=f"give {self.condition.width} numbers for each code")
             seen = torch.cat([seen, c.to(seen).expand(*seen.shape[:-1], self.condition.width)], -1)
         return seen
 

@@ -74,7 +74,9 @@ class Features(nn.Module):
         return scaled if self.kind != "table" else self._row(x, scaled)
 
     def undo(self, scaled: Tensor) -> Tensor:
-        """Back to data units, of anything but a table's row."""
+        """Back to data units, of anything but steps."""
+        if self.kind == "table":
+            return self._undo_row(scaled)
         if self.kind in ("binary", "unit"):
             return scaled
         return torch.expm1(scaled) if self.kind == "count" else scaled * self.scale + self.mean
@@ -98,3 +100,15 @@ class Features(nn.Module):
         scaled[:, self.counts] = torch.log1p(x[:, self.counts])
         hot = x[:, self.of] == self.codes
         return torch.cat([scaled[:, self.numbers].nan_to_num(), hot.to(x.dtype), torch.isnan(x).to(x.dtype)], -1)
+
+    def _undo_row(self, row: Tensor) -> Tensor:
+        """A table's row (n, columns) of its flat vector (n, numbers), NaN where a cell was missing."""
+        columns = len(self.mean)
+        numbers, hot, missing = row.split([len(self.numbers), len(self.of), columns], -1)
+        x = row.new_zeros(len(row), columns)
+        x[:, self.numbers] = numbers
+        x = x * self.scale + self.mean
+        x[:, self.counts] = torch.expm1(x[:, self.counts])
+        categories = [j for j in range(columns) if j not in self.numbers]
+        x[:, categories] = x.new_zeros(len(row), columns).index_add_(-1, self.of, hot * self.codes)[:, categories]
+        return torch.where(missing > 0, torch.nan, x)

@@ -19,23 +19,27 @@ class Labels:
     """
 
     def __init__(self, data: Data, count: int | None, seed: int) -> None:
-        n = len(data.splits["train"])
-        self.y = data.labels("train", torch.arange(n))
+        every = torch.arange(len(data.splits["train"]))
+        self.y = data.labels("train", every)
+        self.rows = every if self.y is None else every[self.y >= 0]
         if count is None:
-            self.rows = torch.arange(n)
             return
         if self.y is None:
             what = "training.labelled asks for labels, and the data have none"
             raise InputError(what, where=data.name, mend="give them: --labels")
+        n = len(self.rows)
         if not 0 < count <= n:
             raise InputError(f"{count} labels of {n} examples", where="training.labelled", mend=f"give 1 to {n}")
-        self.rows = balanced(self.y, count, seed)
+        self.rows = self.rows[balanced(self.y[self.rows], count, seed)]
         kept = torch.full_like(self.y, -1)
         kept[self.rows] = self.y[self.rows]
         self.y = kept
 
     def refuse_missing(self, condition: Any) -> None:
-        """An InputError where the model is conditioned on labels that are not all known."""
+        """An InputError where the model is conditioned on labels that are not all known, or that are no classes."""
+        if condition.labelled and self.y is not None and condition.width >= len(self.y):
+            what = f"{condition.width} classes, and {len(self.y)} training examples"
+            raise InputError(what, where="condition", mend="condition on labels that examples share")
         if condition.labelled and not condition.inferred and (self.y is None or bool((self.y < 0).any())):
             what = "a model conditioned on labels needs the label of every training example"
             raise InputError(what, where="condition", mend="leave training.labelled out, or use inferred-labels")

@@ -10,9 +10,11 @@ import torch
 
 from lowerbound import __version__
 from lowerbound.data.dataset import Data, Summary
+from lowerbound.data.labels import names_of
 from lowerbound.errors import InputError
 from lowerbound.model.assemble import assemble
 from lowerbound.model.autoencoder import Autoencoder
+from lowerbound.model.conditions import CONDITIONS
 from lowerbound.objective import (
     BOUNDS,
     GAMES,
@@ -107,3 +109,7 @@ def refuse_other_data(run: Run, data: Data) -> None:
     if expected != given:
         what = f"its data differ from those of {run.path} (SHA-256 {str(given)[:12]} instead of {str(expected)[:12]})"
         raise InputError(what, where=data.name, mend="give the data that the run was trained on")
+    classes, others = names_of(run.record()), names_of(data.record)
+    if CONDITIONS[run.spec().condition.name].labelled and classes != others:
+        what = f"its labels are {', '.join(others[:5])}, those of {run.path} are {', '.join(classes[:5])}"
+        raise InputError(what, where=data.name, mend="give the labels that the run was trained on")
