@@ -3,12 +3,14 @@ r"""The sum of softplus over many logits, with few logarithms, for the Bernoulli
 .. math:: \log p(x|z) = -\sum_i \log(1 + e^{s_i l_i}), \quad s_i = 1 - 2x_i, \qquad
           \sum_{i \in G} \log(1 + e^{a_i}) = \log \prod_{i \in G} (1 + e^{a_i})
 
-One exponential a logit and one logarithm for every eight. Every term is >= 0, so nothing cancels. A product leaves
-float32 only where eight logits are wrong by more than 88 nats together: then the plain form is used.
+One power of two a logit (of logits in bits: torch's exp2 takes a quarter of the time of its exp) and one logarithm for
+every eight. Every term is >= 0, so nothing cancels. A product leaves float32 only where eight logits are wrong by more
+than 88 nats together: then the plain form is used.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -17,6 +19,8 @@ from torch import Tensor
 from lowerbound.model.likelihoods.bernoulli import Bernoulli
 
 GROUP = 8
+BITS = 1 / math.log(2)
+"""Bits in a nat."""
 
 
 def sum_softplus_(a: Tensor) -> Tensor:
@@ -25,7 +29,12 @@ def sum_softplus_(a: Tensor) -> Tensor:
     >>> sum_softplus_(torch.zeros(1, 9)) / 9
     tensor([0.6931], dtype=torch.float64)
     """
-    a.exp_().add_(1)
+    return sum_softplus_of_bits_(a.mul_(BITS))
+
+
+def sum_softplus_of_bits_(a: Tensor) -> Tensor:
+    """The same, in nats too, of logits in bits: sum of log(1 + 2^a)."""
+    a.exp2_().add_(1)
     m = a.shape[1] // GROUP
     product = torch.prod(a[:, : GROUP * m].unflatten(1, (GROUP, m)), 1) if m else a[:, :0]
     total = product.log_().sum(1, dtype=torch.float64)
