@@ -51,11 +51,35 @@ def weighted_phi(log_a: Tensor, log_b: Tensor, h: Tensor | None = None) -> Tenso
 
     It is b where a = 0, inf where only b = 0, and does not overflow where a underflows.
     """
-    h = log_b - log_a if h is None else h
+    return _Share.apply(*torch.broadcast_tensors(log_a, log_b)) if h is None else _share(log_a, log_b, h)
+
+
+def _share(log_a: Tensor, log_b: Tensor, h: Tensor) -> Tensor:
     none, lost = log_a == -torch.inf, (log_b == -torch.inf) & (log_a != -torch.inf)
     h, a = torch.where(none | lost, 0.0, h), log_a.exp()
     share = torch.where(h < 2, a * phi(h.clamp(max=2.0)), log_b.exp() - a * (1 + h))
     return torch.where(lost, torch.inf, torch.where(none, log_b.exp(), share))
+
+
+class _Share(torch.autograd.Function):
+    """``weighted_phi`` of h = log_b - log_a. Its derivatives are -a h of log a and b - a of log b."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(log_a: Tensor, log_b: Tensor) -> Tensor:
+        return _share(log_a, log_b, log_b - log_a)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+        log_a, log_b = ctx.saved_tensors
+        a, h = log_a.exp(), log_b - log_a
+        edge = (log_a == -torch.inf) | (log_b == -torch.inf)
+        return -gradient * a * torch.where(edge, 0.0, h), gradient * (log_b.exp() - a)
 
 
 def log_ratio(x: Tensor, y: Tensor, difference: Tensor | None = None) -> Tensor:

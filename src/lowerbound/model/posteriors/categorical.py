@@ -55,6 +55,10 @@ class Categorical(Posterior):
         return OneHot(logits, self.temperature, hard=not (self.relaxed and self.training))
 
     @property
+    def noise_width(self) -> int:
+        return 2 * self.width
+
+    @property
     def names_class(self) -> bool:
         return self.latent == 1
 
