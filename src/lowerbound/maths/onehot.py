@@ -3,9 +3,9 @@ r"""Categorical codes as one-hot vectors, drawn through the Concrete (Gumbel-sof
 .. math:: g = -\log e, \quad e = \tfrac12(\epsilon_1^2 + \epsilon_2^2), \qquad y = \mathrm{softmax}((\ell + g) / \tau),
           \qquad z = \mathrm{onehot}(\arg\max y)
 
-Half the squared length of two N(0, 1) numbers is exponential, so that g is Gumbel. z is an exact draw of the categorical;
-its gradient is taken as that of y ("straight-through"), which is biased, while every value computed from z belongs to
-the categorical itself.
+Half the squared length of two N(0, 1) numbers is exponential, so that g is Gumbel. z is an exact draw of the
+categorical; its gradient is taken as that of y ("straight-through"), which is biased, while every value computed from
+z belongs to the categorical itself.
 Source: Maddison et al. 2017 (1611.00712), eq. 10; Jang et al. 2017 (1611.01144), eq. 1 and section 2.2.
 """
 
