@@ -132,12 +132,13 @@ def importance(
         with torch.inference_mode():
             return local.sampler(group)
 
-    found, before = [], torch.get_num_threads()
+    found, done, before = [], 0, torch.get_num_threads()
     try:
         with ThreadPoolExecutor(threads) as pool:
             for part in pool.map(work, groups):
                 found.append(part)
-                progress(sum(len(f.log_p) for f in found), len(examples))
+                done += len(part.log_p)
+                progress(done, len(examples))
     finally:
         torch.set_num_threads(before)
     return Weighed.cat(found)
