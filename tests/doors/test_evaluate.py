@@ -24,6 +24,27 @@ def test_the_bound_is_what_it_was(run, capsys, tmp_path):
     assert arrays["elbo"].mean() == pytest.approx(found["elbo"]["value"], abs=1e-9)
 
 
+def test_a_model_that_names_classes_tells_their_error(tmp_path, capsys):
+    small = [
+        "-s",
+        "encoder.hidden=[16]",
+        "-s",
+        "regulariser.hidden=[16]",
+        "-s",
+        "training.labelled=50",
+        "--epochs",
+        "1",
+    ]
+    folder = tmp_path / "semi"
+    assert main(["train", "digits", "--recipe", "aae-semi", "--out", str(folder), *small, "--no-report"]) == 0
+    capsys.readouterr()
+    text = out(capsys, folder)
+    assert "rate per latent dimension" not in text and "labels used in training" in text
+    found = json.loads(out(capsys, folder, "--json"))["classes"]
+    assert f"{found['error']['value']:.2f} ± {found['error']['stderr']:.2f} % of 180 labelled test examples" in text
+    assert found["labels_in_training"] == int(text.split(" labels used")[0].split()[-1])
+
+
 METHODS = {
     "importance": (["--samples", 20], "lower bound in expectation, IS-20"),
     "annealed": (["--samples", 2, "--temperatures", 3], "AIS, 2 chains over 3 temperatures"),

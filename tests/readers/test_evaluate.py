@@ -38,3 +38,45 @@ def test_bits_are_spoken_of_only_where_values_are_discrete(digits, table):
 def test_an_unknown_split_is_refused(digits):
     with pytest.raises(InputError, match="it has: train, valid, test"):
         evaluate(digits, "exam")
+
+
+WORDS = {
+    "digits": "lower bound on log p(x), beta = 1",
+    "conditional": "lower bound on log p(x | label), beta = 1",
+    "regressor": "exactly log p(rest | column)",
+    "semi": "lower bound on log p(x), beta = 1",
+    "grey": "minus rate and distortion, no bound on log p(x), beta = 1",
+}
+
+
+@pytest.mark.parametrize("kind", WORDS)
+def test_a_figure_says_what_it_is_on(kind, request):
+    found = evaluate(request.getfixturevalue(kind))
+    assert found.json()["elbo"]["what"] == WORDS[kind]
+    assert found.what in found.lines()[0]
+
+
+def test_without_latents_there_is_no_rate_to_tell_and_only_the_rest_is_coded(regressor):
+    found = evaluate(regressor)
+    assert not [line for line in found.lines() if line.startswith(("bound", "rate", "active"))]
+    assert found.parts == 8 * 7
+
+
+def test_a_rate_that_does_not_split_counts_no_dimension(mixture):
+    found = evaluate(mixture)
+    assert (found.active_dimensions, found.latent, found.names) == (None, 2, ("code",))
+    assert "one number" in "\n".join(found.lines())
+
+
+def test_an_inferred_label_is_no_latent_dimension(semi):
+    found = evaluate(semi)
+    assert found.names == ("z0", "z1", "label")
+    assert found.active_dimensions <= found.latent == 2
+
+
+def test_nats_of_no_probability_are_doubted_and_no_bits(grey, digits, monkeypatch):
+    found = evaluate(grey)
+    assert "likelihood of nothing" in found.lines()[-1] and found.json()["warning"]
+    monkeypatch.setattr(digits.model.likelihood, "warning", lambda summary: "A density of levels.")
+    assert "bits_per_dimension" not in evaluate(digits).json()
+    assert evaluate(digits).what == "lower bound on log p(x)"

@@ -9,6 +9,7 @@ import pytest
 from lowerbound.errors import InputError
 from lowerbound.readers.explain_kl import explain_kl
 from lowerbound.readers.explain_run import explain_run
+from lowerbound.training.measure import measure
 
 
 @pytest.mark.parametrize("mean, log_variance", [(1.0, -1.0), (0.0, 0.0), (-3.0, 2.0), (1e-9, 1e-9), (0.0, -80.0)])
@@ -83,6 +84,31 @@ def test_the_pulls_cancel_at_the_optimum_of_the_linear_model(tmp_path):
         assert abs(d.left_on_log_variance) < 0.03 * abs(d.prior_on_log_variance) + 0.02
 
 
-def test_a_posterior_that_does_not_split_is_refused(wide):
-    with pytest.raises(InputError, match="posterior"):
-        explain_run(wide)
+@pytest.mark.parametrize("kind, parts", [("conditional", 2), ("semi", 3)])
+def test_a_condition_is_given_and_the_rate_is_that_of_the_prior_under_it(kind, parts, request):
+    trained = request.getfixturevalue(kind)
+    e, n = explain_run(trained, "test"), len(trained.data.splits["test"])
+    measured = measure(trained.model, trained.data, "test")
+    assert len(measured.rate_per_dimension()) == parts
+    if kind == "conditional":
+        assert [d.nats for d in e.dimensions] == pytest.approx(measured.rate_per_dimension().tolist(), rel=1e-4)
+        assert e.information is e.gap is e.json()["information_at_most"] is None
+        assert "changes with the condition" in " ".join(e.words())
+    else:
+        assert e.guessed and "likeliest" in " ".join(e.words())
+        assert 0 <= e.information <= math.log(n)
+
+
+REFUSED = {
+    "clusters": "a deterministic code has no KL",
+    "regressor": "it has no latents",
+    "rival": "it has no encoder",
+    "mixture": "its prior is mixture",
+    "wide": "its posterior is full-normal",
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_has_no_pulls_is_refused_in_words_of_the_field(kind, request):
+    with pytest.raises(InputError, match=REFUSED[kind]):
+        explain_run(request.getfixturevalue(kind))

@@ -77,7 +77,7 @@ def evaluate(
     """Measure the bound of a run on held-out examples, or log p(x) itself, with its uncertainty.
 
     The bound is that at beta 1, whatever the run optimised. Rate and distortion are its two terms; the rate per
-    dimension says which latents are in use (more than 0.01 nats).
+    dimension says which latents are in use (more than 0.01 nats). A model that names a class tells its error too.
 
     With --method: importance is a lower bound in expectation that rises to log p(x) with more samples; annealed is a
     tighter one; appendix-d is the estimate of the AEVB paper, for a few latents; quadrature is exact up to 3 latents;
@@ -94,14 +94,15 @@ def evaluate(
         shared = {"samples": samples, "seed": seed, "memory": memory, "precision": precision} | named
         found = estimated(trained, split, method, examples, reverse, shared)
         keep(found.arrays(), arrays)
+    named = classes(trained, found.split) if method == "bound" else None
     if as_json:
-        output.show_json(found.json())
+        output.show_json(found.json() | ({"classes": named.json()} if named else {}))
         return
-    for line in found.lines():
+    for line in [*found.lines(), *(named.lines() if named else [])]:
         output.show(line)
-    if method == "bound":
+    if method == "bound" and found.rate_per_dimension:
         output.show("rate per latent dimension, nats:")
-        for line in bars(found.rate_per_dimension):
+        for line in bars(found.rate_per_dimension, found.names):
             output.show(line)
 
 
@@ -129,6 +130,13 @@ def bound(trained: Trained, split: str, samples: int, seed: int, batch: int, arr
     terms = {"distortion": measured.distortion.numpy(), "rate": measured.rate.numpy()}
     keep(terms | ({"elbo": measured.elbo.numpy()} if trained.model.has_bound else {}), arrays)
     return summarise(trained, measured, split, samples, seed)
+
+
+def classes(trained: Trained, split: str) -> Any:
+    """How well the model names the classes of the split, where it names any."""
+    from lowerbound.readers.classes import classified
+
+    return classified(trained, split)
 
 
 def estimated(

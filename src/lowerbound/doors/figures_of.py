@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -54,10 +55,12 @@ def cross_entropy(trained: Any) -> Any:
 
 
 def active(trained: Any) -> Any:
-    """Active dimensions: those above 0.01 nats of average rate."""
+    """Active dimensions: those above 0.01 nats of average rate; NaN where the rate does not split by dimension."""
     from lowerbound.maths.units import Estimate
 
-    return Estimate(float(_evaluation(trained).active_dimensions), 0.0, "dimensions", _evaluation(trained).examples)
+    found = _evaluation(trained)
+    count = math.nan if found.active_dimensions is None else float(found.active_dimensions)
+    return Estimate(count, 0.0, "dimensions", found.examples)
 
 
 def error(trained: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,16 +44,16 @@ Split = Annotated[
 ]
 
 
-def bars(rates: list[float], width: int = 40) -> list[str]:
-    """Rates as a bar chart, largest first.
+def bars(rates: list[float], names: Sequence[str], width: int = 40) -> list[str]:
+    """Rates as a bar chart, largest first, each with its name.
 
-    >>> bars([0.5, 1.0], width=4)
+    >>> bars([0.5, 1.0], ("z0", "z1"), width=4)
     ['  z1  1.000  ████', '  z0  0.500  ██']
     """
     top = max([*rates, 1e-12])
     order = sorted(range(len(rates)), key=lambda j: -rates[j])
-    label = len(str(len(rates) - 1))
-    return [f"  z{j:<{label}}  {rates[j]:.3f}  {'█' * round(width * rates[j] / top)}".rstrip() for j in order]
+    label = max(len(name) for name in names)
+    return [f"  {names[j]:<{label}}  {rates[j]:.3f}  {'█' * round(width * rates[j] / top)}".rstrip() for j in order]
 
 
 def explain(

@@ -11,7 +11,8 @@ import numpy as np
 from lowerbound.data.scan import blocks
 from lowerbound.errors import InputError
 from lowerbound.maths.units import Estimate, bits, bits_per_part, sum_latent
-from lowerbound.training.load import Trained
+from lowerbound.model.autoencoder import Autoencoder
+from lowerbound.training.load import Trained, summary_of
 from lowerbound.training.measure import ACTIVE, Measured, measure
 
 DISCRETE = ("binary", "levels", "count", "sequence")
@@ -23,15 +24,19 @@ class Evaluation:
     """The figures of one split of one run, in nats per example.
 
     *Sign*: ``elbo`` higher is better; ``rate`` and ``distortion`` lower is better. ``elbo`` and ``rate`` are None where
-    the model has no density over its codes, and so no bound. ``parts`` counts the values of an example, of sequences
-    the symbols of one on average, ends included.
+    the model has no density over its codes, and so no bound. ``names`` are those of the columns of the rate; where it
+    does not split by dimension, ``active_dimensions`` is None. ``bounded`` is what the bound is on, ``warning`` why
+    its nats are those of no probability. ``parts`` counts the values that are modelled of an example, of sequences the
+    symbols of one on average, ends included.
     """
 
     elbo: Estimate | None
     rate: Estimate | None
     distortion: Estimate
     rate_per_dimension: list[float]
-    active_dimensions: int
+    names: tuple[str, ...]
+    latent: int
+    active_dimensions: int | None
     examples: int
     split: str
     binarisation: str
@@ -40,11 +45,30 @@ class Evaluation:
     kind: str
     parts: float
     sha256: str
+    bounded: str = "log p(x)"
+    warning: str = ""
 
     @property
     def discrete(self) -> bool:
         """Whether the bound is one on a probability, so that it is a code length too."""
-        return self.kind in DISCRETE
+        return self.kind in DISCRETE and not self.warning
+
+    @property
+    def exact(self) -> bool:
+        """Whether there is no latent, so that nothing is left out of the bound."""
+        return not self.latent
+
+    @property
+    def normalised(self) -> bool:
+        """Whether its likelihood is one at all: on [0, 1], the one that is doubted does not integrate to 1."""
+        return not (self.warning and self.kind == "unit")
+
+    @property
+    def what(self) -> str:
+        """What the figure is, in words."""
+        if not self.normalised:
+            return f"minus rate and distortion, no bound on {self.bounded}"
+        return f"exactly {self.bounded}" if self.exact else f"lower bound on {self.bounded}"
 
     @property
     def part(self) -> str:
@@ -53,20 +77,23 @@ class Evaluation:
 
     def json(self) -> dict[str, Any]:
         """JSON-ready figures; every one with its unit."""
+        what = self.what if self.exact else f"{self.what}, beta = 1"
         out: dict[str, Any] = {
-            "elbo": self.elbo.json() | {"what": "lower bound on log p(x), beta = 1"} if self.elbo else None,
+            "elbo": self.elbo.json() | {"what": what} if self.elbo else None,
             "rate": self.rate.json() if self.rate else None,
             "distortion": self.distortion.json(),
             "rate_per_dimension": self.rate_per_dimension,
+            "rate_names": list(self.names),
             "active_dimensions": self.active_dimensions,
             "active_threshold_nats": ACTIVE,
-            "latent_dimensions": len(self.rate_per_dimension),
+            "latent_dimensions": self.latent,
             "examples": self.examples,
             "split": self.split,
             "binarisation": self.binarisation,
             "samples": self.samples,
             "seed": self.seed,
             "kind": self.kind,
+            "warning": self.warning or None,
             "data_sha256": self.sha256,
         }
         if self.discrete and self.elbo:
@@ -76,27 +103,29 @@ class Evaluation:
 
     def lines(self) -> list[str]:
         """The figures for people, a line each."""
+        of = f"split       {self.split}, {self.examples} examples, binarisation {self.binarisation}"
         if self.elbo is None or self.rate is None:
-            return [
-                "bound       none: the model has no density over its codes",
-                f"distortion  {self.distortion}",
-                f"split       {self.split}, {self.examples} examples, binarisation {self.binarisation}",
-            ]
-        lines = [
-            f"bound       {self.elbo}   lower bound on log p(x), higher is better",
-            f"rate        {self.rate}   {bits(self.rate.value):.3f} bits",
-            f"distortion  {self.distortion}",
-            f"active      {self.active_dimensions} of {len(self.rate_per_dimension)} latents (above {ACTIVE} nats)",
-            f"split       {self.split}, {self.examples} examples, binarisation {self.binarisation}, "
-            f"{self.samples} sample(s) an example",
+            none = "bound       none: the model has no density over its codes"
+            return [none, f"distortion  {self.distortion}", of, *self.doubt()]
+        code = [
+            f"            {bits_per_part(-self.elbo.value, self.parts):.4f} bits per {self.part}, as a code would spend"
         ]
-        if self.discrete:
-            lines.insert(
-                3,
-                f"            {bits_per_part(-self.elbo.value, self.parts):.4f} bits per {self.part}, "
-                "as a code would spend",
-            )
-        return lines
+        code = code if self.discrete else []
+        head = f"{'log p' if self.exact else 'bound':<12}{self.elbo}   {self.what}, higher is better"
+        if self.exact:
+            return [head, *code, of, *self.doubt()]
+        terms = [f"rate        {self.rate}   {bits(self.rate.value):.3f} bits", f"distortion  {self.distortion}"]
+        return [head, *terms, *code, self.use(), f"{of}, {self.samples} sample(s) an example", *self.doubt()]
+
+    def use(self) -> str:
+        """How many latents are in use."""
+        if self.active_dimensions is None:
+            return f"active      not told: the rate of the {self.latent} latents is one number"
+        return f"active      {self.active_dimensions} of {self.latent} latents (above {ACTIVE} nats)"
+
+    def doubt(self) -> list[str]:
+        """Why the nats are those of no probability, where they are not."""
+        return [f"doubt       {self.warning}"] if self.warning else []
 
 
 def evaluate(
@@ -121,13 +150,17 @@ def evaluate(
 
 def summarise(trained: Trained, measured: Measured, split: str, samples: int, seed: int) -> Evaluation:
     """The figures of what was measured."""
-    record = trained.run.record()
+    record, model = trained.run.record(), trained.model
+    per_dimension, names = measured.rate_per_dimension().tolist(), names_of(model, measured)
+    latents = [nats for nats, name in zip(per_dimension, names, strict=True) if name not in ("code", "label")]
     return Evaluation(
         elbo=Estimate.of(measured.elbo) if measured.bounded else None,
         rate=Estimate.of(sum_latent(measured.rate)) if measured.bounded else None,
         distortion=Estimate.of(measured.distortion),
-        rate_per_dimension=measured.rate_per_dimension().tolist(),
-        active_dimensions=measured.active(),
+        rate_per_dimension=per_dimension,
+        names=names,
+        latent=model.latent,
+        active_dimensions=None if "code" in names else sum(nats > ACTIVE for nats in latents),
         examples=len(measured.distortion),
         split=split,
         binarisation=record["binarisation"],
@@ -136,14 +169,23 @@ def summarise(trained: Trained, measured: Measured, split: str, samples: int, se
         kind=record["kind"],
         parts=parts_of(trained, split),
         sha256=record["sha256"],
+        bounded=model.condition.bounded,
+        warning=model.likelihood.warning(summary_of(record)) or "",
     )
 
 
+def names_of(model: Autoencoder, measured: Measured) -> tuple[str, ...]:
+    """The columns of the rate: a latent each, or the whole code, and the label where it is inferred."""
+    label = ("label",) if model.condition.inferred and measured.bounded else ()
+    columns = measured.rate.shape[1] - len(label)
+    return (("code",) if columns == 1 < model.latent else tuple(f"z{j}" for j in range(columns))) + label
+
+
 def parts_of(trained: Trained, split: str) -> float:
-    """The values of an example; of sequences, the symbols of one on average."""
+    """The values that are modelled of an example; of sequences, the symbols of one on average."""
     record = trained.run.record()
     if record["kind"] != "sequence":
-        return math.prod(record["shape"])
+        return math.prod(trained.model.shape)
     x = trained.data.splits[split].x
     there = [~np.isnan(block) for _, block in blocks(x)]
     return sum(int(part.sum()) for part in there) / len(x)

@@ -13,6 +13,8 @@ aggregate posterior q(z) is from the prior:
 
 .. math:: E_x[KL(q(z|x)\|p(z))] = I_q(x; z) + KL(q(z)\|p(z)).
 
+With a condition c, posterior and prior are those given c; where the prior itself changes with c, the rate is not split.
+
 Source: Hoffman & Johnson 2016 (ELBO surgery), eq. 9; Kingma & Welling 2014 (1312.6114), appendix B for the pull.
 """
 
@@ -30,7 +32,7 @@ from lowerbound.maths.divergence import kl_normal
 from lowerbound.maths.normal import DiagonalNormal, log_normal
 from lowerbound.maths.units import bits, mean_examples, mean_samples, sum_latent
 from lowerbound.training.load import Trained
-from lowerbound.training.measure import ACTIVE
+from lowerbound.training.measure import ACTIVE, labels_for
 from lowerbound.training.randomness import noise
 
 SAMPLES = 16
@@ -73,15 +75,22 @@ class RunExplanation:
     """Where a run's nats go. ``information`` + ``gap`` = ``rate``, nats per example over ``examples`` examples.
 
     ``information`` is estimated against the mixture of all the posteriors, which bounds it from below: it lies
-    between 0 and log ``examples`` and never above the rate.
+    between 0 and log ``examples`` and never above the rate. Both are None where the prior changes with the condition:
+    there is then no one prior for all the codes together. ``guessed`` says that each example stands under its likeliest
+    label.
     """
 
     dimensions: list[Dimension]
     rate: float
-    information: float
-    gap: float
+    information: float | None
     examples: int
     split: str
+    guessed: bool = False
+
+    @property
+    def gap(self) -> float | None:
+        """The distance of all the codes together from the prior."""
+        return None if self.information is None else self.rate - self.information
 
     def json(self) -> dict[str, Any]:
         """JSON-ready figures."""
@@ -91,7 +100,7 @@ class RunExplanation:
             "unit": "nats",
             "rate": self.rate,
             "information": self.information,
-            "information_at_most": math.log(self.examples),
+            "information_at_most": None if self.information is None else math.log(self.examples),
             "marginal_gap": self.gap,
             "dimensions": [vars(d) | {"bits": d.bits} for d in self.dimensions],
         }
@@ -105,11 +114,12 @@ class RunExplanation:
             f"{len(active)} of {len(self.dimensions)} latent dimensions carry {used:.2f} nats ({bits(used):.2f} bits) "
             "an example" + (f"; the other {len(dead)} cost {idle:.3f} nats together." if dead else ".")
         ]
-        sentences.append(
-            f"Of the rate of {self.rate:.2f} nats, at least {self.information:.2f} say which x it is "
-            f"({self.examples} examples can show at most log N = {math.log(self.examples):.2f}), and at most "
-            f"{self.gap:.2f} are the distance of all the codes together from the prior."
-        )
+        if self.guessed:
+            sentences.append("The label of each example is taken for the likeliest; what inferring it costs is apart.")
+        if self.information is None:
+            sentences.append("The prior changes with the condition: no one distance of all the codes from it is told.")
+        else:
+            sentences.append(self.split_up(self.information))
         if active:
             prior, data = sum(d.prior_on_mean for d in active), sum(d.data_on_mean for d in active)
             sentences.append(
@@ -117,6 +127,14 @@ class RunExplanation:
                 "dimensions: equal and opposite at an optimum of the bound."
             )
         return sentences
+
+    def split_up(self, information: float) -> str:
+        """What the rate is made of."""
+        return (
+            f"Of the rate of {self.rate:.2f} nats, at least {information:.2f} say which x it is "
+            f"({self.examples} examples can show at most log N = {math.log(self.examples):.2f}), and at most "
+            f"{self.rate - information:.2f} are the distance of all the codes together from the prior."
+        )
 
     def lines(self) -> list[str]:
         """The table and its sentences for people."""
@@ -133,55 +151,95 @@ class RunExplanation:
 
 
 def explain_run(trained: Trained, split: str = "train", *, examples: int = 1000, seed: int = 0) -> RunExplanation:
-    """Explain a run on up to ``examples`` rows of a split.
+    """Explain a run on up to ``examples`` rows of a split, each under its own condition where the model has one.
 
     Raises:
-        InputError: the split is empty, or the posterior is not a Normal with independent dimensions.
+        InputError: the split is empty, or posterior or prior is no Normal with independent dimensions.
     """
     data, model = trained.data, trained.model
     n = min(examples, len(data.splits[split])) if split in data.splits else 0
     if n < 2:
         raise InputError(f"the run has no examples in split {split!r}", where="split", mend="give train, valid or test")
-    x = data.batch(split, torch.arange(n))
+    refuse(trained)
+    rows = torch.arange(n)
+    x, y = data.batch(split, rows), labels_for(model, data, split, rows)
     with torch.no_grad():
-        q = model.encode(x)
-    if not isinstance(q, DiagonalNormal):
-        what = f"its posterior is {type(q).__name__}, whose rate does not split by dimension"
-        raise InputError(what, where=trained.run.path, mend="explain a run with posterior normal")
-    m, l = q.mean.detach(), q.log_variance.detach()
-    prior, data_pull = _pulls(trained, x, m, l, seed)
-    nats = mean_examples(kl_normal(m.double(), l.double())).tolist()
+        target, c = model.given(x, y)
+        q, p = model.encode(x, y), model.prior_at(c)
+    if not (isinstance(q, DiagonalNormal) and isinstance(p, DiagonalNormal)):
+        raise unsplit(trained, q)
+    seen = Seen(*(a.detach() for a in (q.mean, q.log_variance, p.mean, p.log_variance)), target, c)
+    prior, data_pull = _pulls(trained, seen, seed)
+    nats = mean_examples(kl_normal(*(a.double() for a in seen.normals))).tolist()
     dimensions = [
         Dimension(
             j, nats[j], nats[j] > ACTIVE, *(float(pull[j]) for pull in (prior[0], data_pull[0], prior[1], data_pull[1]))
         )
         for j in range(model.latent)
     ]
-    information, gap = _surgery(m.double(), l.double(), seed)
-    return RunExplanation(dimensions, sum(nats), information, gap, n, split)
+    information = None if model.prior.conditional else _information(seen, sum(nats), seed)
+    inferred = model.condition.inferred
+    return RunExplanation(dimensions, sum(nats), information, n, split, inferred)
 
 
-def _pulls(trained: Trained, x: Tensor, m: Tensor, l: Tensor, seed: int) -> tuple[list[Tensor], list[Tensor]]:
-    """Average pulls of the prior and of the data, along mu and on log variance: two pairs of (latent,)."""
+@dataclass(frozen=True)
+class Seen:
+    """Posterior and prior of some examples, mean and log variance (n, latent) or (latent,), and what is decoded."""
+
+    mean: Tensor
+    log_variance: Tensor
+    prior_mean: Tensor
+    prior_log_variance: Tensor
+    target: Tensor
+    condition: Tensor
+
+    @property
+    def normals(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What :func:`kl_normal` takes."""
+        return self.mean, self.log_variance, self.prior_mean, self.prior_log_variance
+
+
+def refuse(trained: Trained) -> None:
+    """An InputError for a model that has no KL to explain."""
     model = trained.model
-    a, b = m.clone().requires_grad_(), l.clone().requires_grad_()
-    prior = torch.autograd.grad(kl_normal(a, b).sum(), (a, b))
-    z = DiagonalNormal(a, b).transform(noise(seed, 0, len(x), SAMPLES, model.latent).to(m))
-    distortion = -mean_samples(model.likelihood.log_prob(model.outputs(z), x)).sum()
+    if not model.latent:
+        raise InputError("it has no latents, and so no KL", where=trained.run.path, mend="use evaluate")
+    if model.encoder is None:
+        raise InputError("it has no encoder, and so no KL", where=trained.run.path, mend="use sample or fidelity")
+    if not model.has_bound:
+        raise InputError(
+            "a deterministic code has no KL", where=trained.run.path, mend="use match, or posterior normal"
+        )
+
+
+def unsplit(trained: Trained, q: Any) -> InputError:
+    """The error of a rate that does not split by dimension into pulls of one Normal on another."""
+    model = trained.model
+    part, name = ("prior", model.prior.name) if isinstance(q, DiagonalNormal) else ("posterior", model.posterior.name)
+    what = f"its {part} is {name}, no Normal with independent dimensions: the rate has no pulls by dimension"
+    return InputError(what, where=trained.run.path, mend="use surgery, or a run with posterior and prior normal")
+
+
+def _pulls(trained: Trained, seen: Seen, seed: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Average pulls of the prior and of the data, along mu and on log variance: two pairs of (latent,)."""
+    model, m = trained.model, seen.mean
+    a, b = m.clone().requires_grad_(), seen.log_variance.clone().requires_grad_()
+    prior = torch.autograd.grad(kl_normal(a, b, seen.prior_mean, seen.prior_log_variance).sum(), (a, b))
+    z = DiagonalNormal(a, b).transform(noise(seed, 0, len(m), SAMPLES, model.latent).to(m))
+    out = model.outputs(z, seen.condition, seen.target)
+    distortion = -mean_samples(model.likelihood.log_prob(out, seen.target)).sum()
     data = torch.autograd.grad(distortion, (a, b))
     return tuple(
         [mean_examples((m * on_mean).double()), mean_examples(on_log.double())] for on_mean, on_log in (prior, data)
     )  # type: ignore[return-value]
 
 
-def _surgery(m: Tensor, l: Tensor, seed: int) -> tuple[float, float]:
-    """I(x; z) and KL(q(z) || p(z)), with q(z) the mixture of the n posteriors, from one z an example."""
+def _information(seen: Seen, rate: float, seed: int) -> float:
+    """I(x; z), with q(z) the mixture of the n posteriors, from one z an example."""
+    m, l = seen.mean.double(), seen.log_variance.double()
     n = len(m)
     z = DiagonalNormal(m, l).transform(noise(seed + 1, 0, n, 1, m.shape[1])[0])
     log_q = torch.stack([sum_latent(log_normal(z[i], m, l)) for i in range(n)])
     own = torch.diagonal(log_q)
     mixture = torch.logsumexp(log_q, 1) - math.log(n)
-    rate = float(mean_examples(sum_latent(kl_normal(m, l))))
-    information = float(mean_examples(own - mixture))
-    information = min(max(information, 0.0), math.log(n), rate)
-    return information, rate - information
+    return min(max(float(mean_examples(own - mixture)), 0.0), math.log(n), rate)
