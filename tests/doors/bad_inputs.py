@@ -135,6 +135,40 @@ def sets(*settings: str) -> list[str]:
 CATEGORIES = sets("posterior=categorical", "prior=categorical")
 AUTOENCODER = sets("posterior=deterministic", "objective=reconstruction")
 TOLD = ("regulariser=adversary", "regulariser.labels=true")
+FIVE = sets("posterior=class-and-style", "posterior.classes=5", "prior=class-and-style", "prior.classes=5")
+TAUGHT = sets("objective=reconstruction", "supervision=classify", "training.labelled=10")
+
+
+def unlabelled(folder: Path, run: Path) -> list[str]:
+    """A critic that is to be told labels, of data that have none."""
+    x = saved(folder / "x.npy", np.random.default_rng(0).random((60, 6)))
+    plane = sets("latent=2", "prior=ten-gaussians")
+    return ["train", str(x), "--out", str(folder / "out"), *plane, *AUTOENCODER, *sets(*TOLD)]
+
+
+def table_with_gaps(folder: Path, run: Path) -> list[str]:
+    """The derivative by a cell that is missing, far from the first rows."""
+    rows = "".join(f"{0.1 * i},{'' if i == 150 else i % 7}\n" for i in range(200))
+    table = str(written(folder / "gaps.csv", f"a,b\n{rows}"))
+    return [
+        "train",
+        table,
+        "--out",
+        str(folder / "out"),
+        "--valid",
+        "0",
+        "--test",
+        "0",
+        "-s",
+        "regulariser=contractive",
+    ]
+
+
+def endless(folder: Path, run: Path) -> list[str]:
+    """Series of which nothing says where they end."""
+    np.savez(folder / "s.npz", x=np.random.default_rng(0).random((50, 6, 2)))
+    return ["train", str(folder / "s.npz"), "--out", str(folder / "out"), "--recipe", "series"]
+
 
 BAD: list[Bad] = [
     training("latent 0", "--latent: got 0; it should be greater than or equal to 1", "--latent", "0"),
@@ -196,6 +230,32 @@ BAD: list[Bad] = [
     training("no labels at all", "labelled: got 0", *sets("condition=inferred-labels", "training.labelled=0")),
     training("a prior without regions", "no region for a label", *AUTOENCODER, *sets(*TOLD)),
     training("a temperature of 0", "posterior.temperature: got 0", *CATEGORIES, "-s", "posterior.temperature=0"),
+    training("a closed form of a flow", "no closed form", *sets("bound.estimator=closed", "posterior=flow")),
+    training("a closed form of a mixture", "no closed form", *sets("bound.estimator=closed", "prior=mixture")),
+    training("too few regions", "regions for 3 labels", "--recipe", "aae-ten-gaussians", "-s", "prior.classes=3"),
+    training("too few stretches", "regions for 4 labels", "--recipe", "aae-swiss-roll", "-s", "prior.classes=4"),
+    training("too few classes", "the model has 5 classes", *FIVE, *TAUGHT),
+    training("a GAN on labels", "no condition", "--recipe", "gan", "-s", "condition=labels"),
+    training("a claim about a flow", "a diagonal Normal", *sets("objective=keras-2016", "posterior=flow")),
+    training(
+        "a derivative by symbols", "no derivative", "dates", *sets("encoder=recurrent", "regulariser=contractive")
+    ),
+    training("a derivative of no code", "no code", *sets("latent=0", "condition=part", "regulariser=contractive")),
+    training("a million samples", "less than or equal to 10000", *sets("bound=iwae", "bound.k=1000000")),
+    training("samples without end", "less than or equal to 10000", "-s", "training.samples=10001"),
+    training("wake-sleep with a beta", "dreams alone", "--recipe", "wake-sleep", "--beta", "3"),
+    training("wake-sleep with a regulariser", "dreams alone", "--recipe", "wake-sleep", "-s", "regulariser=mmd"),
+    training("wake-sleep of labels", "its classifier", "--recipe", "wake-sleep", "-s", "condition=inferred-labels"),
+    training("a GAN with an estimator", "losses of its own", "--recipe", "gan", "-s", "bound.estimator=sampled"),
+    training("an option of the mirror", "decoder.word_dropout: mlp has no such", "-s", "decoder.word_dropout=0.3"),
+    Bad("labels to be told that are none", unlabelled, "the data have none; give them"),
+    Bad("a missing cell far down", table_with_gaps, "a missing cell has no derivative"),
+    Bad("series without ends", endless, "neither lengths nor a mask"),
+    Bad(
+        "recipe with a part that is a number",
+        lambda folder, run: recipe(folder, "encoder = 3"),
+        "encoder: got 3; it should be a name with options beside it",
+    ),
     training("everything masked", "corruption.share: got 1", *sets("corruption=masking", "corruption.share=1")),
     training("a weight below 0", "regulariser.weight: got -1", *sets("regulariser=mmd", "regulariser.weight=-1")),
     Bad(

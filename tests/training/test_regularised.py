@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
+import torch
 
+from lowerbound.data import from_array
 from lowerbound.errors import Interrupted
 from lowerbound.objective.regularisers import REGULARISERS
 from lowerbound.training.loop import resume, train
@@ -13,6 +15,17 @@ from lowerbound.training.loop import resume, train
 from .small import contents, spec, stripes
 
 WEIGHTED = [n for n in REGULARISERS if "weight" in REGULARISERS.options(n) and n != "classify"]
+NOTHING = {"none": {}, "dip": {"off": 0.0, "on": 0.0}}
+"""Members without a weight -> their neutral setting."""
+
+NEUTRAL = {
+    "free bits of none": {"objective": {"name": "free-bits", "floor": 0.0}},
+    "free bits of none, per example": {"objective": {"name": "free-bits", "floor": 0.0, "per": "example"}},
+    "a target of none": {"objective": {"name": "capacity", "gamma": 1.0, "target": 0.0}},
+    "noise of none": {"corruption": {"name": "gaussian", "scale": 0.0}},
+    "a mask of none": {"corruption": {"name": "masking", "share": 0.0}},
+    "a flow of no layer": {"posterior": {"name": "flow", "transforms": 0}},
+}
 PLAYED = {
     "critic": {"regulariser": {"name": "critic", "hidden": [8]}},
     "adversary": {
@@ -34,10 +47,31 @@ def plain(tmp_path_factory):
     return contents(path)
 
 
-@pytest.mark.parametrize("name", WEIGHTED)
-def test_at_weight_0_a_run_is_the_plain_run_bitwise(name, plain, tmp_path):
-    train(spec(regulariser={"name": name, "weight": 0.0}), stripes(), tmp_path / "run")
+@pytest.mark.parametrize("key", ["regulariser", "supervision"])
+@pytest.mark.parametrize("name", REGULARISERS)
+def test_at_its_neutral_setting_a_run_is_the_plain_run_bitwise(name, key, plain, tmp_path):
+    neutral = NOTHING.get(name, {"weight": 0.0})
+    train(spec(**{key: {"name": name, **neutral}}), stripes(), tmp_path / "run")
     assert contents(tmp_path / "run") == plain
+
+
+@pytest.mark.parametrize("name", NEUTRAL)
+def test_so_it_is_with_every_other_part(name, plain, tmp_path):
+    train(spec(**NEUTRAL[name]), stripes(), tmp_path / "run")
+    assert weights(tmp_path / "run") == plain["weights.safetensors"]
+
+
+@pytest.mark.parametrize("key", ["regulariser", "supervision"])
+def test_labels_that_weigh_nothing_are_not_drawn(key, tmp_path):
+    data = from_array(stripes().splits["train"].x.numpy(), torch.arange(240) % 3)
+    few = {"condition": {"name": "inferred-labels", "hidden": [8]}, "training": {"epochs": 2, "labelled": 60}}
+    train(spec(**few), data, tmp_path / "without")
+    train(spec(**few, **{key: {"name": "classify", "weight": 0.0}}), data, tmp_path / "with")
+    assert contents(tmp_path / "with") == contents(tmp_path / "without")
+
+
+def weights(run):
+    return (run / "weights.safetensors").read_bytes()
 
 
 def test_at_speed_0_a_constrained_run_has_the_weights_of_the_plain_one(plain, tmp_path):

@@ -17,11 +17,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from lowerbound.errors import InputError
 from lowerbound.maths.divergence import Rate, log_ratio_at
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import log_mean_exp, mean_examples, mean_samples
 from lowerbound.objective.objectives import Objective
 from lowerbound.registry import Registry
+
+MOST = 10_000
+"""Samples of the code an example in one step of training: a batch of more hardly fits in memory."""
 
 
 class Bound(ABC):
@@ -75,6 +79,9 @@ class Elbo(Bound):
         self.estimator = estimator
 
     def prepare(self, terms: Terms) -> Terms:
+        if self.estimator == "closed" and terms.kind != "closed":
+            what = "the rate of this posterior against this prior has no closed form"
+            raise InputError(what, where="bound.estimator", mend="use auto, or posterior normal and a Normal prior")
         if self.estimator != "sampled" or terms.kind != "closed" or terms.z is None:
             return terms
         sampled = mean_samples(log_ratio_at(terms.q, terms.p, terms.z))
@@ -111,7 +118,7 @@ class Iwae(Bound):
     weighted = True
 
     def __init__(
-        self, *, k: Annotated[int, Field(ge=1)] = 5, gradient: Literal["plain", "stl", "dreg"] = "plain"
+        self, *, k: Annotated[int, Field(ge=1, le=MOST)] = 5, gradient: Literal["plain", "stl", "dreg"] = "plain"
     ) -> None:
         self.samples, self.gradient = k, gradient
 

@@ -51,7 +51,8 @@ class Claimed(Averaged):
     def claimed(self, terms: Terms) -> Tensor:
         """The KL that the loss claims, nats per example: (batch,)."""
         if type(terms.q) is not DiagonalNormal:
-            raise InputError("this loss claims the KL of a diagonal Normal", where="objective keras-2016")
+            what = "it claims the KL of a diagonal Normal, which this posterior is not"
+            raise InputError(what, where="objective keras-2016", mend="use posterior normal")
         h = 0.5 * terms.q.log_variance - math.log(self.scale)
         return sum_latent(kl_normal(terms.q.mean, h))
 

@@ -31,13 +31,18 @@ class Minimised:
         samples: int = 1,
         played: bool = True,
     ) -> None:
-        if played:
-            refuse(model, objective, bound, regularisers)
-        elif bound.weighted or not neutral(objective) or any(r.name != "none" for r in regularisers):
-            what = "this game has losses of its own and reads no objective, bound or regulariser"
-            raise InputError(what, where="game", mend="leave them out, or use -s game=alone")
         self.model, self.objective, self.bound, self.regularisers = model, objective, bound, tuple(regularisers)
         self.samples = bound.samples or samples
+        if played:
+            refuse(model, objective, bound, regularisers)
+        elif bound.words() or not self.plain:
+            what = "this game has losses of its own and reads no objective, bound or regulariser"
+            raise InputError(what, where="game", mend="leave them out, or use -s game=alone")
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing was asked of the objective, and no regulariser is there."""
+        return neutral(self.objective) and all(r.name == "none" for r in self.regularisers)
 
     def __call__(self, batch: Batch) -> tuple[Tensor, Terms]:
         """The scalar to minimise and the ledger behind it."""

@@ -66,7 +66,10 @@ class Objective(nn.Module, ABC):
         return (distortion if r == 1.0 else r * distortion) + self.penalty(terms.rate, epoch)
 
     def first_nat(self) -> float:
-        """The effective beta on the first nat of rate after the schedule: what a collapse is forecast from."""
+        """The effective beta on the first nat of rate after the schedule: what a collapse is forecast from.
+
+        Negative where nothing presses that nat down, so that there is nothing to forecast.
+        """
         return self.weights(self.schedule.ends).beta
 
     def words(self) -> str:

@@ -31,6 +31,7 @@ from lowerbound.training.ledger import Ledger, refuse_non_finite
 from lowerbound.training.measure import evaluating, labels_for, measure
 from lowerbound.training.optimise import device_of, learning_rate, make_optimiser, restore, state_tensors
 from lowerbound.training.randomness import STEP, borrowed, order, reseed
+from lowerbound.training.rehearsal import telling_rows, unchanged
 from lowerbound.training.run import Run
 from lowerbound.training.setup import (
     DTYPES,
@@ -44,6 +45,7 @@ from lowerbound.training.setup import (
     regulariser_of,
 )
 from lowerbound.training.spec import Spec
+from lowerbound.training.unread import unnamed, unread
 from lowerbound.training.watch import Watch
 
 
@@ -73,6 +75,7 @@ def train(
     run.refuse_existing()
     device = device_of(spec.training.device)
     training = Training(spec, data, run, model, watch or Watch(), stop, due, device)
+    training.rehearse()
     run.create(spec, data.record, environment(device), __version__)
     with run.lock(), borrowed(device):
         training.begin()
@@ -160,6 +163,8 @@ class Training:
         if self.model.condition.width or self.summary.kind in ("sequence", "series"):
             return None
         beta, latent = self.objective.first_nat(), self.spec.latent
+        if beta < 0:
+            return None
         return collapse_forecast(self.data, self.summary, self.model.likelihood, beta=beta, latent=latent)
 
     def _watcher(self) -> Watcher:
@@ -191,6 +196,20 @@ class Training:
         baseline = Estimate.of(log_prob.flatten()).value
         return baseline if math.isfinite(baseline) else None
 
+    def rehearse(self) -> None:
+        """Ask every player for its loss on a few rows: an InputError, before there is a folder, where one cannot play.
+
+        Weights, buffers and random numbers are left as they were.
+        """
+        self.model.train()
+        with borrowed(self.device), unchanged(self.model, *self.aside.values()), self._precision():
+            reseed(self.device, STEP, self.spec.training.seed, 0)
+            batch = self._batch(telling_rows(self.data, self.labels.y))
+            if batch.labelled is not None and batch.y is not None:
+                batch = replace(batch, labelled=(batch.x, batch.y))
+            for player in self.players:
+                player.loss(batch)
+
     def begin(self) -> None:
         """Announce a new run and raise what is known before the first step."""
         self.watch.on_start(self.words(), self.spec.training.epochs, self.steps)
@@ -201,8 +220,10 @@ class Training:
         said = [*self.model.words(self.summary)]
         said += [self.objective.words()] if self.game.name in ("alone", "wake-sleep") else []
         said += [part.words() for part in (self.bound, self.game)]
-        said += [part.words() for part in (self.regulariser, self.supervision) if part.name != "none"]
+        regularisers = [part for part in (self.regulariser, self.supervision) if part.name != "none"]
+        said += [part.words() for part in regularisers]
         said += [self.forecast.words()] if self.forecast else []
+        said += [unnamed(self.spec, self.labels.y, self.summary.classes), *unread(self.spec, self.model, regularisers)]
         since = f" from epoch {self.constant + 1} on, after the warm-up" if self.constant else ""
         said += [f"A step is one compiled graph{since}; compiling takes some ten seconds."] if self.compiled else []
         return [sentence for sentence in said if sentence]
@@ -298,7 +319,7 @@ class Training:
     def _batch(self, rows: Tensor, time: float = 0.0) -> Batch:
         x, y = self._examples(rows), self._labels(rows)
         beside = None
-        if self.supervision.name != "none" or self.regulariser.name == "classify":
+        if self.supervision.labelled or self.regulariser.labelled:
             some = self.labels.draw(self.spec.training.batch)
             known = self._labels(some)
             beside = None if known is None else (self._examples(some), known)

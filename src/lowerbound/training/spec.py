@@ -15,6 +15,7 @@ from lowerbound.model.networks import NETWORKS
 from lowerbound.model.posteriors import POSTERIORS
 from lowerbound.model.priors import PRIORS
 from lowerbound.objective import BOUNDS, GAMES, OBJECTIVES, REGULARISERS, SCHEDULES
+from lowerbound.objective.bounds import MOST
 from lowerbound.registry import Registry, in_words
 
 FORMAT = 1
@@ -76,7 +77,7 @@ class TrainingSpec(Frozen):
 
     epochs: Annotated[int, Field(ge=1)] = 50
     batch: Annotated[int, Field(ge=1)] = 100
-    samples: Annotated[int, Field(ge=1)] = 1
+    samples: Annotated[int, Field(ge=1, le=MOST)] = 1
     labelled: Annotated[int, Field(ge=1)] | None = None
     optimiser: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
@@ -124,9 +125,10 @@ class Spec(Frozen):
             mistakes = [_sentence(fault) for fault in error.errors()]
         for kind, registry in PARTS.items():
             part = settings.get(kind)
-            if isinstance(part, Mapping) and isinstance(part.get("name"), str) and (kind, part["name"]) not in SPECIAL:
+            name = named(settings, kind) if isinstance(part, Mapping) else None
+            if isinstance(name, str) and (kind, name) not in SPECIAL:
                 options = {k: v for k, v in part.items() if k != "name"}
-                mistakes += [m.replace(registry.kind, kind, 1) for m in registry.mistakes(part["name"], options)]
+                mistakes += [m.replace(registry.kind, kind, 1) for m in registry.mistakes(name, options)]
         condition = settings.get("condition")
         alone = not isinstance(condition, Mapping) or condition.get("name", "none") == "none"
         if settings.get("latent") == 0 and alone:
@@ -145,6 +147,16 @@ class Spec(Frozen):
         return {"name": part.name, **part.options()}
 
 
+def named(settings: Mapping[str, Any], kind: str) -> Any:
+    """The member that a part names: a decoder that mirrors is one of its encoder's kind, an MLP beside one's own."""
+    name = settings[kind].get("name")
+    if (kind, name) != ("decoder", "mirror") or len(settings[kind]) == 1:
+        return name
+    encoder = settings.get("encoder")
+    found = encoder.get("name") if isinstance(encoder, Mapping) else "mlp"
+    return "mlp" if found == "own" else found
+
+
 def _sentence(fault: Any) -> str:
     path = [str(part) for part in fault["loc"]]
     key = ".".join(path)
@@ -152,6 +164,8 @@ def _sentence(fault: Any) -> str:
         parts: dict[str, type[BaseModel]] = {"data": DataSpec, "training": TrainingSpec}
         holder = parts.get(path[0], Spec) if path[1:] else Spec
         return f"{key}: no such setting; {nearest(path[-1], holder.model_fields)}"
+    if fault["type"] == "model_type":
+        return f"{key}: got {fault['input']!r}; it should be a name with options beside it, as in {{name = 'mlp'}}"
     return f"{key}: {in_words(fault)}"
 
 

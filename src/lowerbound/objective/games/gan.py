@@ -63,6 +63,10 @@ class Gan(Game):
             what = "a GAN compares whole arrays, and sequences of unequal lengths have ends"
             raise InputError(what, where="game", mend="use game alone")
 
+        if model.condition.width:
+            what = "its critic sees whole examples and no condition"
+            raise InputError(what, where="game gan", mend="use condition none, or game alone")
+
         def fool(batch: Batch) -> tuple[Tensor, None]:
             score = self.critic(generated(model, batch))
             return mean_examples(F.softplus(-score) if self.loss == "non-saturating" else -score).squeeze(), None

@@ -37,6 +37,13 @@ class WakeSleep(Game):
             what = f"wake-sleep fits log q(z|x), and posterior {model.posterior.name} has no density"
             raise InputError(what, where="game", mend="use posterior normal")
 
+        if not minimised.plain:
+            what = "the encoder learns from dreams alone, and nothing weighs its rate or adds to it"
+            raise InputError(what, where="game wake-sleep", mend="use beta 1 and no regulariser, or game alone")
+        if getattr(model.condition, "inferred", False):
+            what = "a label that is inferred has no phase that teaches its classifier"
+            raise InputError(what, where="game wake-sleep", mend="use condition labels, or game alone")
+
         def sleep(batch: Batch) -> tuple[Tensor, None]:
             with torch.no_grad():
                 z, x = dream(model, batch)

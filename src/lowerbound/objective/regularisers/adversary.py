@@ -120,12 +120,16 @@ class Adversary(Regulariser):
 def labels_of(batch: Batch) -> Tensor:
     """The labels of a batch (batch,), -1 where unknown."""
     if batch.y is None:
-        raise InputError("the critic is to be told the labels, and the data have none", where="regulariser.labels")
+        what = "the critic is to be told the labels, and the data have none"
+        raise InputError(what, where="regulariser.labels", mend="give them, or leave regulariser.labels out")
     return batch.y.long()
 
 
 def one_hot(labels: Tensor, classes: int) -> Tensor:
-    """(batch,) -> (batch, classes + 1): the last column is "unknown", for -1."""
+    """(batch,) -> (batch, classes + 1): the last column is "unknown", for -1; a label out of range is refused."""
+    if len(labels) and int(labels.max()) >= classes:
+        what = f"label {int(labels.max())} is out of range: the prior has regions for {classes} labels"
+        raise InputError(what, where="prior", mend="raise its number of classes or components")
     return F.one_hot(torch.where(labels < 0, classes, labels), classes + 1)
 
 

@@ -30,11 +30,14 @@ class Regulariser(nn.Module, ABC):
 
     ``parts`` counts the values of x, ``width`` the numbers of the code z. ``codes`` says whether it reads ``terms.z``:
     a bound whose gradient is doubly reparameterised is refused beside such a one. Parameters of a critic are
-    parameters of the regulariser, so that a checkpoint holds them.
+    parameters of the regulariser, so that a checkpoint holds them. ``labels`` says that it reads the batch's labels,
+    ``labelled`` that it asks for further, labelled examples beside the batch.
     """
 
     name: ClassVar[str]
     codes: bool = False
+    labels: bool = False
+    labelled: bool = False
 
     def __init__(self, parts: int, width: int) -> None:
         super().__init__()

@@ -37,6 +37,7 @@ class Classify(Regulariser):
     def __init__(self, parts: int, width: int, *, weight: Weight = 0.1, twice: bool = False) -> None:
         super().__init__(parts, width)
         self.weight, self.twice = weight, twice
+        self.labelled = weight > 0
 
     def forward(self, model: Any, terms: Terms, batch: Batch) -> Tensor:
         if self.weight == 0:
@@ -45,7 +46,8 @@ class Classify(Regulariser):
         logits = at_least_float32(model.class_logits(x))
         if int(y.max()) >= logits.shape[-1]:
             what = f"label {int(y.max())} is out of range: the model has {logits.shape[-1]} classes"
-            raise InputError(what, where="regulariser classify")
+            mend = "raise their number: posterior.classes and prior.classes"
+            raise InputError(what, where="regulariser classify", mend=mend)
         if self.twice:
             logits = F.softmax(logits, -1)
         return self.weight * mean_examples(F.cross_entropy(logits, y, reduction="none"))

@@ -48,7 +48,13 @@ class Contractive(Regulariser):
 
     def refuse(self, model: Any) -> None:
         super().refuse(model)
-        if self.weight and any(isinstance(layer, _BatchNorm) for layer in model.encoder.modules()):
+        if not self.weight:
+            return
+        if model.encoder is None or model.features.in_steps:
+            what = "there is no code" if model.encoder is None else "a sequence has symbols, or an end"
+            what = f"{what}, and so no derivative of the code by x"
+            raise InputError(what, where="contractive", mend="use it for a code of examples of one length")
+        if any(isinstance(layer, _BatchNorm) for layer in model.encoder.modules()):
             what = "batch normalisation mixes examples, so that no example has a Jacobian of its own"
             raise InputError(what, where="contractive", mend="use an encoder without it")
 
@@ -79,7 +85,7 @@ def _gradient(mean: Tensor, x: Tensor, v: Tensor) -> Tensor:
     """J^T v of every example, (batch, *shape), which can itself be differentiated."""
     what = "the code does not vary smoothly with x, so it has no Jacobian"
     if not mean.requires_grad:
-        raise InputError(what, where="contractive")
+        raise InputError(what, where="contractive", mend="use it where an encoder makes the code")
     (gradient,) = torch.autograd.grad(mean, x, v, create_graph=True, allow_unused=True)
     if gradient is None:
         raise InputError(what, where="contractive", mend="give values that are numbers, not categories")
