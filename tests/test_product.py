@@ -107,6 +107,18 @@ def test_every_combination_trains_or_is_refused_with_a_sentence(posterior, prior
     goes_round(model, model_of(posterior, prior, likelihood, seed=1), x)
 
 
+@pytest.mark.parametrize(("posterior", "prior"), [pair for pair in PAIRS if sense(*pair)])
+def test_a_closed_rate_is_closed_or_refused_with_a_sentence(posterior, prior):
+    x, _ = EXAMPLES["binary"]
+    model = model_of(posterior, prior, "bernoulli")
+    closed = minimised_of(model, "elbo", {"estimator": "closed"})
+    if model(x).kind == "closed":
+        assert torch.isfinite(closed(Batch(x))[0])
+    else:
+        with pytest.raises(InputError, match=r"bound.estimator: .* no closed form; use"):
+            closed(Batch(x))
+
+
 def trains(model: Autoencoder, minimised: Minimised, x: Tensor) -> None:
     """Two steps: finite, and over them the gradient reaches every parameter."""
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
