@@ -142,7 +142,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "pictures.sample",
         "Use a model",
         """lowerbound sample runs/digits-1 -n 64 --out new.png
-        lowerbound sample runs/people-1 -n 1000 --draw --out people.csv""",
+        lowerbound sample runs/people-1 -n 1000 --draw --out people.csv
+        lowerbound sample runs/doersch-cvae --given 3,17 --count 10 --out completed.png""",
     ),
     "encode": (
         "codes.encode",

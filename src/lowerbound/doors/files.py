@@ -92,6 +92,13 @@ def cells(trained: Trained, x: Tensor) -> tuple[list[str], Sequence[Sequence[Any
     return value_names(trained), x.flatten(1).tolist()
 
 
+def values(trained: Trained, x: Tensor) -> dict[str, Any]:
+    """Examples (n, *shape) as JSON: their values, or their texts."""
+    from lowerbound.readers import pictures
+
+    return {"texts": pictures.texts(trained, x)} if pictures.is_text(trained) else {"values": x.flatten(1).tolist()}
+
+
 def give(trained: Trained, x: Tensor, out: Path | None, name: str, columns: int, as_json: bool) -> None:
     """Hand over decoded examples: where asked, else as a picture in the run folder, else as CSV on the screen."""
     from lowerbound.readers import pictures
@@ -107,16 +114,16 @@ def give(trained: Trained, x: Tensor, out: Path | None, name: str, columns: int,
         content = {
             ".png": lambda: as_png(trained, x, columns),
             ".npy": lambda: as_npy(x.numpy()),
-            ".csv": lambda: as_csv(value_names(trained), x.flatten(1).tolist()).encode(),
+            ".csv": lambda: as_csv(*cells(trained, x)).encode(),
             ".txt": lambda: no_text(out),
         }[out.suffix.lower()]()
         options.write(out, content, "--out")
     if as_json:
-        output.show_json({"written": out, "shape": list(x.shape), "values": x.flatten(1).tolist()})
+        output.show_json({"written": out, "shape": list(x.shape), **values(trained, x)})
     elif out is not None:
         output.show(str(out))
     else:
-        print(as_csv(value_names(trained), x.flatten(1).tolist()), end="")
+        print(as_csv(*cells(trained, x)), end="")
 
 
 def no_text(out: Path) -> bytes:
@@ -139,7 +146,7 @@ def give_texts(trained: Trained, x: Tensor, out: Path | None, as_json: bool) -> 
         }[out.suffix.lower()]()
         options.write(out, content, "--out")
     if as_json:
-        output.show_json({"written": out, "shape": list(x.shape), "texts": texts})
+        output.show_json({"written": out, "shape": list(x.shape), **values(trained, x)})
     elif out is not None:
         output.show(str(out))
     else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lowerbound.doors import files, options
 from lowerbound.doors.codes import Other, examples
+from lowerbound.doors.latent import hand, numbers
 from lowerbound.doors.read import Split, open_run, split_of
 from lowerbound.errors import InputError, nearest
 
@@ -21,7 +23,9 @@ KINDS = ("linear", "spherical")
 
 def sample(
     run: options.RunFolder,
-    n: Annotated[int, typer.Option("--n", "-n", help="How many.", metavar="N", min=1, max=100_000)] = 100,
+    n: Annotated[
+        int | None, typer.Option("--n", "-n", help="How many (default: 100).", metavar="N", min=1, max=100_000)
+    ] = None,
     seed: options.Seed = 0,
     draw: Annotated[
         bool, typer.Option("--draw", help="Draw x from p(x|z) too, instead of showing its expected value.")
@@ -29,17 +33,77 @@ def sample(
     label: Annotated[
         str | None, typer.Option(help="In a model conditioned on labels: of this class alone.", metavar="CLASS")
     ] = None,
+    given: Annotated[
+        str | None,
+        typer.Option(help="In a conditional model: complete what is given of these rows.", metavar="ROW[,ROW...]"),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(help="With --given: completions of each (default: 8).", metavar="K", min=1, max=1000)
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="With --given: test, valid or train, where the rows are.")
+    ] = None,
     out: files.Out = None,
+    data_dir: options.DataDir = None,
     as_json: options.Json = False,
 ) -> None:
-    """New examples from the model: z from the prior, then what the decoder expects there."""
+    """New examples from the model: z from the prior, then what the decoder expects there.
+
+    With --given, in a model of one part of x given another, or given the class: several completions of the same part,
+    each row beside the true example. A model without latents has one answer, and shows that.
+    """
+    if given is not None:
+        free(n is None, "-n", "with --given, say how many completions of each: --count")
+        free(label is None, "--label", "with --given, the class is that of the row")
+        files.checked(out)
+        completed(run, given, count or 8, split, out, data_dir, as_json, seed=seed, draw=draw)
+        return
+    free(count is None, "--count", "it counts the completions of --given ROW; say -n")
+    free(split is None, "--split", "it is where the rows of --given are")
     files.checked(out, files.EXAMPLES)
-    trained = open_run(run)
+    trained, n = open_run(run, data_dir), n or 100
     from lowerbound.readers import pictures
 
     files.give(
         trained, pictures.sample(trained, n, seed=seed, draw=draw, label=label), out, "samples", columns_for(n), as_json
     )
+
+
+def free(good: bool, flag: str, mend: str) -> None:
+    """Refuses a flag that would have no effect."""
+    if not good:
+        raise InputError("has no meaning here", where=flag, mend=mend)
+
+
+def completed(
+    run: Path,
+    given: str,
+    count: int,
+    split: str | None,
+    out: Path | None,
+    data_dir: Path | None,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Completions of what is given of some rows, beside the true examples."""
+    rows = numbers(given, "--given")
+    trained = open_run(run, data_dir)
+    name = split_of(trained, split)
+    import torch
+
+    from lowerbound.readers import completions as reader
+    from lowerbound.readers.latent import canvas
+
+    x = picked(trained.data, name, list(rows), "--given")
+    labels = trained.data.labels(name, torch.tensor(rows))
+    made = reader.completions(trained, x, labels, rows, name, count, **how)
+
+    def drawing() -> bytes:
+        cells, top = reader.cells(trained, made)
+        return canvas.png(cells, left=made.names, top=top, caption=made.sentence(), gap=2, most=84)
+
+    flat = made.x.flatten(0, 1)
+    hand(trained, out, "completions", as_json, made, flat, drawing, files.values(trained, flat))
 
 
 def columns_for(n: int) -> int:
