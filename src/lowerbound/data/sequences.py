@@ -209,9 +209,17 @@ def words(x: Any, symbols: Sequence[str]) -> list[str]:
     ['ab', 'bba']
     """
     between = "" if all(len(symbol) == 1 for symbol in symbols[:-1]) else " "
-    end = len(symbols) - 1
+    return [between.join(symbols[code] for code in row) for row in cut(x, len(symbols) - 1)]
+
+
+def cut(x: Any, end: int) -> list[list[int]]:
+    """Codes (n, T), NaN or the end after each, as lists of their own lengths.
+
+    >>> cut(np.array([[0, 1, 2, np.nan], [1, 1, 0, 2]]), 2)
+    [[0, 1], [1, 1, 0]]
+    """
     out = []
     for row in np.asarray(x, np.float64):
         stop = np.flatnonzero(np.isnan(row) | (row == end))
-        out.append(between.join(symbols[int(code)] for code in row[: stop[0] if len(stop) else None]))
+        out.append([int(code) for code in row[: stop[0] if len(stop) else None]])
     return out

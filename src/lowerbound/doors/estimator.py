@@ -6,7 +6,7 @@ import copy
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,13 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from lowerbound import data as data_floor
+from lowerbound.data import sequences
 from lowerbound.data.dataset import Data
+from lowerbound.data.labels import known
+from lowerbound.doors import given as form
 from lowerbound.errors import InputError
 from lowerbound.maths.units import Estimate
-from lowerbound.model.conditions import one_hot
+from lowerbound.model.conditions import CONDITIONS
 from lowerbound.training import loop
 from lowerbound.training.load import load
 from lowerbound.training.measure import evaluating
@@ -59,7 +62,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     .. math:: \log p(x) \ge -(\text{distortion} + \text{rate}) = E_{q(z|x)}[\log p(x|z)] - KL(q(z|x) \| p(z))
 
     *Shapes*: x is (n, features), or pictures (n, height, width) or (n, channels, height, width); an array, a tensor, or
-    a DataFrame, whose columns may be of mixed kinds. Codes z are (n, latent).
+    a DataFrame, whose columns may be of mixed kinds; or texts; or, with ``kind`` sequence or series, lists of unequal
+    lengths, or an array with NaN after the end of each. Codes z are (n, latent), labels y (n,) words or whole numbers.
 
     *Units and sign*: ``score`` and ``score_samples`` are bounds on log p(x) in nats, higher is better. scikit-learn
     disagrees with itself on ``score``: KernelDensity gives the total, GaussianMixture and FactorAnalysis the mean
@@ -84,6 +88,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         model_: the trained :class:`~lowerbound.model.autoencoder.Autoencoder`, a ``torch.nn.Module``.
         spec_: every choice of the run. ``record_``: what is known of the data (kind, shape, hash, splits).
         history_: one row an epoch, every term. ``alarms_``: what is wrong with the run, cause and cures.
+        classes_: the labels in their order, where the model learns from labels; what ``predict`` answers with.
 
     scikit-learn's ``check_estimator`` passes, with no check left out on purpose. Where its contract says nothing:
     ``transform`` runs in float64 on a CPU, so that the code of a row does not depend on the rows beside it, and the
@@ -186,13 +191,17 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def fit(self, x: Any, y: Any = None) -> VAE:
         """Train on x. y are labels: they colour the report, and teach what asks for them (condition, supervision)."""
-        data = self._read(x, y, reset=True)
         spec = self._spec()
+        data = self._first(x, y, form.taught(spec, CONDITIONS[spec.condition.name]))
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lowerbound-")) if self.out is None else ""
             path = Path(folder) / "run" if self.out is None else Path(self.out)
             self._train(spec, data, path)
         return self
+
+    def fit_transform(self, x: Any, y: Any = None) -> np.ndarray:
+        """Train on x, then ``transform`` it."""
+        return self.fit(x, y).transform(x, y)
 
     def _train(self, spec: Spec, data: Data, path: Path) -> None:
         own = {kind: copy.deepcopy(getattr(self, kind)) for kind in ("encoder", "decoder") if self._is_own(kind)}
@@ -231,24 +240,32 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         settings["data"]["source"] = "memory"
         return Spec.of(complete(settings), where="VAE")
 
-    def _read(self, x: Any, y: Any = None, *, reset: bool = False) -> Data:
-        """x as a data set: split for fit, or read as the data of fit were."""
-        x = self._checked(x, reset)
-        if reset:
-            self._example_shape = tuple(int(n) for n in np.shape(x)[1:])
-        else:
-            return data_floor.from_array(x, like=self.record_)
+    def _first(self, x: Any, y: Any, taught: bool) -> Data:
+        """The data of fit, split; labels that teach the model must be classes."""
+        x, labels = self._checked(x, True), form.labels_of_fit(y, taught)
         choices = {name: getattr(self, name) for name in ("kind", "binarise", "valid", "test")}
-        labels = None if y is None else np.asarray(y)
-        return data_floor.from_array(x, labels if labels is not None and labels.ndim == 1 else None, **choices)
+        data = data_floor.from_array(x, labels, **choices)
+        self._form = form.Form.of(x, data.kind in sequences.KINDS)
+        self.__dict__.pop("classes_", None)
+        if taught and labels is not None:
+            self.classes_ = form.classes_of(labels, data)
+        return data
+
+    def _read(self, x: Any) -> Data:
+        """x, read as the data of fit were."""
+        check_is_fitted(self)
+        return data_floor.from_array(self._checked(x, False), like=self.record_)
 
     def _checked(self, x: Any, reset: bool) -> Any:
-        """x after scikit-learn's own checks; a DataFrame stays one, for its columns have kinds."""
+        """x after scikit-learn's own checks, which know no steps; a DataFrame stays one, for its columns have kinds."""
         if hasattr(x, "columns") and hasattr(x, "shape"):
             _check_feature_names(self, x, reset=reset)
             _check_n_features(self, x, reset=reset)
             return x
-        x = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
+        x = form.plainly(x)
+        kind = self.kind if reset else self.record_["kind"]
+        if kind in sequences.KINDS or (reset and sequences.texts(x)) or form.unequal(x):
+            return x if reset else form.steps(x)
         finite: Any = "allow-nan" if self.kind == "table" else True
         return validate_data(
             self, x, reset=reset, allow_nd=True, ensure_min_samples=2 if reset else 1, ensure_all_finite=finite
@@ -260,65 +277,86 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         device = next(self.model_.parameters()).device
         return copy.deepcopy(self.model_).double() if device.type == "cpu" else self.model_
 
-    def _batches(self, data: Data, model: Any) -> Any:
-        like = next(model.parameters())
-        for first in range(0, len(data), BATCH):
-            yield data.batch("train", torch.arange(first, min(first + BATCH, len(data)))).to(like)
+    def _batches(self, x: Any, y: Any, model: Any) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Examples (up to 1,000 at a time, *shape) and the codes of their labels, where the model is given labels."""
+        data, like = self._read(x), next(model.parameters())
+        codes = None
+        if y is not None and model.condition.labelled:
+            found = known(y, len(data), self.classes_, "x", unknown=model.condition.inferred)
+            codes = torch.from_numpy(found).to(like.device)
+        for rows in torch.arange(len(data)).split(BATCH):
+            yield data.batch("train", rows).to(like), None if codes is None else codes[rows.to(like.device)]
 
     def transform(self, x: Any, y: Any = None) -> np.ndarray:
         """The posterior means of x, (n, width): the best single code of each; y where labels are a condition."""
-        check_is_fitted(self)
-        data, model = self._read(x), self._precise()
-        labels = self._labels(y, len(data))
+        model = self._precise()
         with evaluating(model):
-            parts = zip(self._batches(data, model), labels, strict=False)
-            means = [model.encode(batch, part).mean.cpu() for batch, part in parts]
+            means = [model.encode(batch, labels).mean.cpu() for batch, labels in self._batches(x, y, model)]
         return torch.cat(means).numpy()
 
     def encode(self, x: Any, y: Any = None) -> Distribution:
         """The posterior q(z|x) of x itself: a distribution over (n, width), with ``mean`` and ``sample()``."""
-        check_is_fitted(self)
-        data, model = self._read(x), self._precise()
+        model = self._precise()
         with evaluating(model):
-            every = torch.cat(list(self._batches(data, model)))
-            return model.encode(every, None if y is None else torch.as_tensor(np.array(y)).long())
+            batches, labels = zip(*self._batches(x, y, model), strict=True)
+            return model.encode(torch.cat(batches), None if labels[0] is None else torch.cat(labels))
 
     @available_if(names_class)
     def predict(self, x: Any) -> np.ndarray:
-        """The class of each example, (n,), where the model names one (inferred labels, class and style)."""
-        check_is_fitted(self)
-        data, model = self._read(x), self._precise()
-        with evaluating(model):
-            return torch.cat(
-                [model.class_logits(batch).argmax(-1).cpu() for batch in self._batches(data, model)]
-            ).numpy()
+        """The class of each example, (n,), where the model names one (inferred labels, class and style).
 
-    def decode(self, z: Any, y: Any = None) -> Distribution:
-        """The likelihood p(x|z) of codes z (n, width): a distribution over (n, *shape of one example)."""
+        It is one of ``classes_`` where the model learned from labels, else the number of a cluster.
+        """
         model = self._precise()
         with evaluating(model):
-            return model.decode(self._codes(z, model), self._given(model, y))
+            logits = torch.cat([model.class_logits(batch).cpu() for batch, _ in self._batches(x, None, model)])
+        if not hasattr(self, "classes_"):
+            return logits.argmax(-1).numpy()
+        return self.classes_[logits[:, : len(self.classes_)].argmax(-1).numpy()]
 
-    def inverse_transform(self, z: Any, y: Any = None) -> np.ndarray:
-        """The expected x of codes z (n, width), in the units and the shape of the data of fit."""
+    def decode(self, z: Any, y: Any = None, *, given: Any = None) -> Distribution:
+        """The likelihood p(x|z) of codes z (n, width): a distribution over (n, *shape of one example).
+
+        A condition is given as in ``sample``; where a part is given, it is a distribution over the rest.
+        """
         model = self._precise()
         with evaluating(model):
-            return self._shaped(model.decode_mean(self._codes(z, model), self._given(model, y)))
+            codes = self._codes(z, model)
+            return model.decode(codes, self._given(model, len(codes), y, given, "z"))
 
-    def _labels(self, y: Any, n: int) -> Any:
-        """The labels of each batch, or None for each."""
-        batches = -(-n // BATCH)
-        labelled = self.model_.condition.labelled
-        return [None] * batches if y is None or not labelled else torch.as_tensor(np.array(y)).long().split(BATCH)
+    def inverse_transform(self, z: Any, y: Any = None, *, given: Any = None) -> Any:
+        """The expected x of codes z (n, width), in the units and the form of the data of fit, under a condition as in
+        ``sample``. Texts and lists have no expectation: the likeliest symbol of each step."""
+        model = self._precise()
+        with evaluating(model):
+            codes = self._codes(z, model)
+            c = self._given(model, len(codes), y, given, "z")
+            return self._form.shaped(model.condition.whole(model.decode_mean(codes, c), c), self.record_)
 
-    def _given(self, model: Any, y: Any) -> Tensor | None:
-        """The condition vector of labels y."""
-        if not model.condition.labelled:
+    def reconstruct(self, x: Any, y: Any = None) -> Any:
+        """The expected x of the posterior means of x, in its own form; a series has NaN where x has no step."""
+        model, made = self._precise(), []
+        with evaluating(model):
+            for batch, labels in self._batches(x, y, model):
+                if model.condition.inferred and labels is None:
+                    labels = model.class_logits(batch).argmax(-1)
+                c = model.given(batch, labels)[1] if model.condition.width else None
+                mean = model.condition.whole(model.decode_mean(model.encode(batch, labels).mean, c), c)
+                made.append(mean.masked_fill(batch.isnan(), torch.nan) if self.record_["kind"] == "series" else mean)
+        return self._form.shaped(torch.cat(made), self.record_)
+
+    def _given(self, model: Any, n: int, y: Any, given: Any, where: str) -> Tensor | None:
+        """The condition vectors of n examples: of labels y, or of what is known of the examples ``given``."""
+        condition = model.condition
+        form.refuse_unused(condition, y, given)
+        if condition.labelled:
+            return form.vector_of_labels(y, n, self.classes_, where, next(model.parameters()))
+        if not condition.width:
             return None
-        if y is None:
-            raise InputError("the model is conditioned on labels", where="y", mend="give a label for each code")
-        labels = torch.as_tensor(np.array(y)).long().reshape(-1)
-        return one_hot(labels, model.condition.width, next(model.parameters()))
+        x = torch.cat([batch for batch, _ in self._batches(given, None, model)])
+        if len(x) not in (1, n):
+            raise InputError(f"{len(x)} examples for {n}", where="given", mend=f"give one, or {n}")
+        return model.given(x)[1].expand(n, -1)
 
     def _codes(self, z: Any, model: Any) -> Tensor:
         codes = torch.as_tensor(z if isinstance(z, Tensor) else np.asarray(z, dtype=np.float64))
@@ -327,33 +365,30 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             raise InputError(what, where="z", mend=f"give (n, {model.width}), as transform does")
         return codes.to(next(model.parameters()))
 
-    def _shaped(self, x: Tensor) -> np.ndarray:
-        """Decoded examples in the shape that fit was given: (height, width) and colours last included."""
-        given, ours = self._example_shape, tuple(x.shape[1:])
-        if len(given) == 3 and given != ours:
-            x = x.movedim(1, -1)
-        return x.reshape(len(x), *given).cpu().numpy()
+    def sample(self, n: int = 1, *, seed: int = 0, mean: bool = True, y: Any = None, given: Any = None) -> Any:
+        """``n`` new examples: z from the prior, then the expected x, or with ``mean=False`` a draw from p(x|z).
 
-    def sample(self, n: int = 1, *, seed: int = 0, mean: bool = True, y: Any = None) -> np.ndarray:
-        """``n`` new examples: z from the prior, then the expected x, or with ``mean=False`` a draw from p(x|z); y is a
-        label, or one for each, where the model is conditioned on labels."""
+        Args:
+            y: in a model conditioned on labels, a label for all, or (n,) one for each.
+            given: in a model conditioned on a part or on columns, one example for all, or n, from which the known part
+                is taken; the rest of them is not read.
+        """
         if not isinstance(n, (int, np.integer)) or n < 1:
             raise InputError(f"{n!r} is no number of samples", where="n", mend="give a whole number from 1")
         model = self._precise()
         with evaluating(model), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            c = self._given(model, None if y is None else np.broadcast_to(y, n))
+            c = self._given(model, int(n), y, given, "sample")
             p = model.prior_at(c)
             z = p.sample(() if p.batch_shape else (n,)).to(next(model.parameters()))
-            return self._shaped(model.decode_mean(z, c) if mean else model.decode(z, c).sample())
+            x = model.decode_mean(z, c) if mean else model.decode(z, c).sample()
+            return self._form.shaped(model.condition.whole(x, c), self.record_)
 
     def score_samples(self, x: Any, y: Any = None, *, samples: int = 1) -> np.ndarray:
         """The bound on log p(x) of each example, (n,), in nats, from ``samples`` latent samples each."""
-        check_is_fitted(self)
-        data, model = self._read(x), self._precise()
-        bounds = []
+        model, bounds = self._precise(), []
         with evaluating(model):
-            for batch, labels in zip(self._batches(data, model), self._labels(y, len(data)), strict=False):
+            for batch, labels in self._batches(x, y, model):
                 noise = self._noise(batch, samples, model.noise_width)
                 terms = model(batch, y=labels, noise=noise.to(batch))
                 bounds.append(terms.elbo().double().cpu())
@@ -398,6 +433,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.kind == "table"
+        tags.input_tags.allow_nan = self.kind in ("table", *sequences.KINDS)
         tags.input_tags.three_d_array = True
+        tags.input_tags.string = self.kind == "sequence"
         return tags

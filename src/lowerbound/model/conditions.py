@@ -224,7 +224,7 @@ class Columns(Condition):
         self.register_buffer("rest", torch.tensor(rest), persistent=False)
         self.features = Features(_selected(summary, self.part, -1))
         self.summary = _selected(summary, self.rest, -1)
-        self.width = self.features.output_shape[0]
+        self.width, self.columns = self.features.output_shape[0], len(known)
         self.bounded = f"log p(rest | {', '.join(map(str, names))})"
 
     def summary_of(self, summary: Summary) -> Summary:
@@ -237,7 +237,7 @@ class Columns(Condition):
         if c is None:
             return target
         known = self.features.undo(c.to(target)).expand(*target.shape[:-1], len(self.part))
-        out = target.new_empty(*target.shape[:-1], len(self.part) + len(self.rest))
+        out = target.new_empty(*target.shape[:-1], self.columns)
         return out.index_copy_(-1, self.part, known).index_copy_(-1, self.rest, target)
 
 
