@@ -1,7 +1,8 @@
 """lowerbound: the KL term of variational autoencoders, visible, verified and right.
 
 The pieces that stand alone: :func:`kl`, :func:`kl_normal`, :func:`elbo`, :func:`terms` on ``torch.distributions``
-objects; the estimator :class:`VAE`; :func:`load` for a run folder; :func:`check` for anyone's loss.
+objects; the estimator :class:`VAE`; :func:`check` for anyone's loss. What the command line does: :func:`load_data` or
+:func:`from_array`, :func:`recipe`, :func:`train`, and of the run folder :func:`load` and :func:`evaluate`.
 Names are imported when they are first used, so that the command line starts without torch.
 """
 
@@ -27,8 +28,14 @@ _HOMES = {
     "Terms": "lowerbound.maths.terms",
     "elbo": "lowerbound.maths.terms",
     "terms": "lowerbound.maths.terms",
+    "load_data": "lowerbound.data:load",
+    "from_array": "lowerbound.data",
     "Spec": "lowerbound.training.spec",
+    "recipe": "lowerbound.doors.recipes",
+    "train": "lowerbound.training.loop",
+    "resume": "lowerbound.training.loop",
     "load": "lowerbound.training.load",
+    "evaluate": "lowerbound.readers.evaluate",
     "VAE": "lowerbound.doors.estimator",
     "Verdict": "lowerbound.audit",
     "assert_elbo": "lowerbound.audit",
@@ -36,6 +43,7 @@ _HOMES = {
     "check_log": "lowerbound.audit",
     "watch": "lowerbound.audit",
 }
+"""Name -> the module that it is imported from, with ``:other`` where it is called otherwise there."""
 
 __all__ = [
     "__version__",
@@ -53,8 +61,14 @@ __all__ = [
     "Terms",
     "elbo",
     "terms",
+    "load_data",
+    "from_array",
     "Spec",
+    "recipe",
+    "train",
+    "resume",
     "load",
+    "evaluate",
     "VAE",
     "Verdict",
     "assert_elbo",
@@ -65,20 +79,26 @@ __all__ = [
 
 if TYPE_CHECKING:
     from lowerbound.audit import Verdict, assert_elbo, check, check_log, watch
+    from lowerbound.data import from_array
+    from lowerbound.data import load as load_data
     from lowerbound.doors.estimator import VAE
+    from lowerbound.doors.recipes import recipe
     from lowerbound.errors import InputError, LowerboundError, NonFiniteError
     from lowerbound.maths.divergence import Rate, kl, kl_normal, pull, register_kl
     from lowerbound.maths.normal import DiagonalNormal, FullNormal
     from lowerbound.maths.terms import Terms, elbo, terms
     from lowerbound.maths.units import Estimate
+    from lowerbound.readers.evaluate import evaluate
     from lowerbound.training.load import load
+    from lowerbound.training.loop import resume, train
     from lowerbound.training.spec import Spec
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'lowerbound' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    home, _, other = _HOMES[name].partition(":")
+    value = getattr(importlib.import_module(home), other or name)
     globals()[name] = value
     return value
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lowerbound.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from lowerbound.training.spec import Spec
 
 FOLDER = Path(__file__).parent.parent / "recipes"
 SUITED = {
@@ -76,6 +79,21 @@ def settings_of(recipe: str) -> dict[str, Any]:
     settings = read_toml(path)
     Spec.of(complete(settings), where=path)
     return {"recipe": recipe, **settings}
+
+
+def recipe(name: str = PLAIN, **settings: Any) -> Spec:
+    """The spec of a recipe (a name, or a TOML file) with settings laid on it, as ``lowerbound train`` makes it.
+
+    A part is a name, or {"name": ..., option: ...}; ``training`` and ``data`` hold what the command line calls so.
+
+    >>> spec = recipe("aevb", latent=2, prior="mixture", training={"epochs": 1})
+    >>> spec.latent, spec.prior.name, spec.training.epochs, spec.training.batch
+    (2, 'mixture', 1, 100)
+    """
+    from lowerbound.training.spec import PARTS, Spec, complete, merge
+
+    given = {key: {"name": part} if key in PARTS and isinstance(part, str) else part for key, part in settings.items()}
+    return Spec.of(merge(complete(settings_of(name)), given), where=name)
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
