@@ -35,6 +35,7 @@ MEMBERS = {
     "a multiplier": {"objective": {"name": "geco"}},
     "importance weights": {"bound": {"name": "iwae", "k": 3, "gradient": "dreg"}},
     "wake and sleep": {"game": {"name": "wake-sleep"}},
+    "an aggressive encoder": {"game": {"name": "aggressive", "steps": 2, "epochs": 1.5}},
     "Monte Carlo EM": {"game": {"name": "mcem", "leapfrog": 3}, "posterior": {"name": "none"}},
     "a GAN": {"game": {"name": "gan", "hidden": [8]}, "posterior": {"name": "none"}},
     "a Wasserstein GAN": {"game": {"name": "gan", "hidden": [8], "loss": "wgan-gp"}, "posterior": {"name": "none"}},

@@ -23,6 +23,7 @@ NEUTRAL = {
     "free bits of none, per example": {"objective": {"name": "free-bits", "floor": 0.0, "per": "example"}},
     "a target of none": {"objective": {"name": "capacity", "gamma": 1.0, "target": 0.0}},
     "noise of none": {"corruption": {"name": "gaussian", "scale": 0.0}},
+    "no steps of the encoder alone": {"game": {"name": "aggressive", "steps": 0}},
     "a mask of none": {"corruption": {"name": "masking", "share": 0.0}},
     "a flow of no layer": {"posterior": {"name": "flow", "transforms": 0}},
 }

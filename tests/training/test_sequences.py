@@ -61,6 +61,17 @@ def test_word_dropout_and_warm_up_cure_it(tmp_path, collapsed):
     assert "total-collapse" not in [a["name"] for a in run.alarms()]
 
 
+def test_an_encoder_that_is_moved_more_keeps_the_code_alive(tmp_path):
+    """Of three epochs, all aggressive: the code holds more than twice what it does without, at a like bound."""
+    alone, cured = (
+        train(settings(3, decoder={"teacher": True}, **game), texts(), tmp_path / name).metrics()[-1]
+        for name, game in (("alone", {}), ("cured", {"game": {"name": "aggressive", "steps": 3, "epochs": 3}}))
+    )
+    assert cured["valid"]["rate"] > max(0.3, 2 * alone["valid"]["rate"])
+    assert cured["valid"]["bound"] > alone["valid"]["bound"] - 0.3
+    assert list(cured["players"]) == ["encoder"]
+
+
 def test_the_start_is_the_shares_of_the_symbols(collapsed):
     """No alarm compares it to a worse baseline: the marginals are those of symbols at any step."""
     assert "below-baseline" not in [a["name"] for a in collapsed.alarms()]

@@ -31,14 +31,21 @@ class Batch:
 Loss = Callable[[Batch], tuple[Tensor, Terms | None]]
 
 
+def once(epoch: float) -> int:
+    """One move on every batch."""
+    return 1
+
+
 @dataclass(frozen=True)
 class Player:
     """Who moves: the parameters it owns and its loss, ``loss(batch) -> (scalar to minimise, ledger or None)``.
 
-    ``rate`` scales the learning rate for this player.
+    ``rate`` scales the learning rate for this player, ``moves`` says how often in a row it moves on a batch of this
+    epoch, a real number.
     """
 
     name: str
     parameters: list[Parameter]
     loss: Loss
     rate: float = 1.0
+    moves: Callable[[float], int] = once

@@ -41,7 +41,7 @@ class Trained:
     def objective_words(self) -> str:
         """What was minimised, in words: objective and effective beta, bound, game, regularisers."""
         parts: list[Any] = [bound_of(self.spec), game_of(self.spec, self.model)]
-        if self.spec.game.name in ("alone", "wake-sleep"):
+        if parts[1].minimises:
             parts.insert(0, objective_of(self.spec, summary_of(self.run.record())))
         regularisers = [regulariser_of(self.spec, self.model, key) for key in ("regulariser", "supervision")]
         said = [part.words() for part in [*parts, *(r for r in regularisers if r.name != "none")]]

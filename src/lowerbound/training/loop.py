@@ -218,7 +218,7 @@ class Training:
     def words(self) -> list[str]:
         """What the run is, in sentences: likelihood and why, objective and effective beta, collapse forecast."""
         said = [*self.model.words(self.summary)]
-        said += [self.objective.words()] if self.game.name in ("alone", "wake-sleep") else []
+        said += [self.objective.words()] if self.game.minimises else []
         said += [part.words() for part in (self.bound, self.game)]
         regularisers = [part for part in (self.regulariser, self.supervision) if part.name != "none"]
         said += [part.words() for part in regularisers]
@@ -300,21 +300,29 @@ class Training:
         """Each player's move in turn."""
         reseed(self.device, STEP, self.spec.training.seed, self.step)
         batch = self._batch(rows, time)
-        for index, (player, optimiser) in enumerate(zip(self.players, self.optimisers, strict=True)):
-            with self._precision():
-                loss, terms = player.loss(batch)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = self._gradient_norm(player.parameters)
-            if not math.isfinite(loss.item() + norm.item()):
-                self._non_finite(terms, loss, rows)
-            for group in optimiser.param_groups:
-                group["lr"] = player.rate * learning_rate(self.spec.training, time)
-            optimiser.step()
-            if index:
-                self.ledger.add_other(index - 1, loss, len(rows))
-            else:
-                self.ledger.add(terms, loss, norm, len(rows), self.bound.weighted)
+        for index, player in enumerate(self.players):
+            times = player.moves(time)
+            for _ in range(times):
+                loss, terms, norm = self._moved(index, batch, rows, time)
+                if index:
+                    self.ledger.add_other(index - 1, loss / times, len(rows))
+                else:
+                    self.ledger.add(terms, loss, norm, len(rows), self.bound.weighted)
+
+    def _moved(self, index: int, batch: Batch, rows: Tensor, time: float) -> tuple[Tensor, Terms | None, Tensor]:
+        """One move of a player: its loss, its ledger and the norm of its gradient, as they were before."""
+        player, optimiser = self.players[index], self.optimisers[index]
+        with self._precision():
+            loss, terms = player.loss(batch)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = self._gradient_norm(player.parameters)
+        if not math.isfinite(loss.item() + norm.item()):
+            self._non_finite(terms, loss, rows)
+        for group in optimiser.param_groups:
+            group["lr"] = player.rate * learning_rate(self.spec.training, time)
+        optimiser.step()
+        return loss, terms, norm
 
     def _batch(self, rows: Tensor, time: float = 0.0) -> Batch:
         x, y = self._examples(rows), self._labels(rows)
