@@ -9,6 +9,7 @@ import pytest
 from lowerbound.doors import recipes, reproduce
 from lowerbound.doors.cli import main
 from lowerbound.doors.figures_of import FIGURES
+from lowerbound.doors.read import open_run
 from lowerbound.doors.settings import spec_of
 from lowerbound.training.spec import Spec, complete, merge
 
@@ -108,3 +109,13 @@ def test_the_suites_are_listed(capsys):
     assert main(["reproduce"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in SUITES)
+
+
+def test_the_distance_of_samples_is_that_of_the_command(tmp_path, capsys):
+    few = ["--epochs", "1", "--no-report", "-s", "decoder.hidden=[16]", "-s", "game.hidden=[8]"]
+    assert main(["train", "digits", "--recipe", "gan", *few, "--out", str(tmp_path / "gan")]) == 0
+    capsys.readouterr()
+    assert main(["fidelity", str(tmp_path / "gan"), "--json"]) == 0
+    distance = json.loads(capsys.readouterr().out)["figures"]["Frechet distance"]
+    found = FIGURES["fidelity"](open_run(tmp_path / "gan"))
+    assert (found.value, found.stderr) == (distance["value"], distance["stderr"]) and found.n == 180

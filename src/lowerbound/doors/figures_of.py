@@ -135,6 +135,16 @@ def codes_match(trained: Any) -> Any:
     return Estimate(found.p_value, 0.0, "p-value", found.n)
 
 
+def fidelity(trained: Any) -> Any:
+    """The Frechet distance of samples from test examples on 32 principal components, with its spread over halves."""
+    from lowerbound.maths.units import Estimate
+    from lowerbound.readers.fidelity import fidelity as measured
+
+    found = measured(trained, "test")
+    distance = found.figures[0]
+    return Estimate(distance.value, distance.stderr, "squared units of 32 components", found.n)
+
+
 def denoised(trained: Any) -> Any:
     """The distortion per value where the encoder is given the corrupted example, as in training."""
     import torch
@@ -180,6 +190,7 @@ FIGURES: dict[str, Figure] = {
     "log-likelihood-200": log_likelihood(200),
     "log-likelihood-5000": log_likelihood(5000),
     "codes-match": codes_match,
+    "fidelity": fidelity,
     "denoised": denoised,
     "forecast": forecast,
 }

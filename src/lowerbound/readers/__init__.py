@@ -9,6 +9,7 @@
 ``explain_kl``  the KL of one Normal: its parts, its pulls, its derivation
 ``explain_run`` where a run's nats go, dimension by dimension
 ``pictures``    samples, reconstructions, interpolations, arithmetic
+``completions`` what a conditional model makes of a given part, several times
 ``latent``      morphs, traversals, the plane, directions of attributes
 ``two_sample``  whether codes match the prior
 ``disentangle`` codes against the true factors of the data
