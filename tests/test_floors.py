@@ -163,7 +163,7 @@ def heavy(files: list[Source]) -> list[str]:
 
 
 HEAVY = {"torch", "sklearn", "matplotlib", "pandas", "pyarrow", "scipy"}
-LATE = {"doors/estimator.py", "doors/given.py", "doors/progress.py"}  # themselves imported only when torch is needed anyway
+LATE = {"doors/estimator.py", "doors/given.py", "doors/progress.py"}  # imported only when torch is needed anyway
 
 
 LAWS = {
