@@ -125,8 +125,8 @@ class Spec(Frozen):
             mistakes = [_sentence(fault) for fault in error.errors()]
         for kind, registry in PARTS.items():
             part = settings.get(kind)
-            name = named(settings, kind) if isinstance(part, Mapping) else None
-            if isinstance(name, str) and (kind, name) not in SPECIAL:
+            name = named(settings, kind)
+            if isinstance(part, Mapping) and isinstance(name, str) and (kind, name) not in SPECIAL:
                 options = {k: v for k, v in part.items() if k != "name"}
                 mistakes += [m.replace(registry.kind, kind, 1) for m in registry.mistakes(name, options)]
         condition = settings.get("condition")
@@ -149,10 +149,10 @@ class Spec(Frozen):
 
 def named(settings: Mapping[str, Any], kind: str) -> Any:
     """The member that a part names: a decoder that mirrors is one of its encoder's kind, an MLP beside one's own."""
-    name = settings[kind].get("name")
-    if (kind, name) != ("decoder", "mirror") or len(settings[kind]) == 1:
+    part, encoder = (settings.get(k) for k in (kind, "encoder"))
+    name = part.get("name") if isinstance(part, Mapping) else None
+    if (kind, name) != ("decoder", "mirror") or part == {"name": name}:
         return name
-    encoder = settings.get("encoder")
     found = encoder.get("name") if isinstance(encoder, Mapping) else "mlp"
     return "mlp" if found == "own" else found
 

@@ -99,7 +99,8 @@ def arrays(path: Path, found: Sequence[str], options: Options) -> tuple[Raw, dic
     keys = [key for key in npz.keys(path) if key not in ENDS]
     name = choice.one(path, keys, options.array)
     read = npz.arrays(path, [name, *found])
-    raw = sequences.of_array(read[name], *(read.get(key) for key in ENDS), options, path.name, show(path))
+    lengths, mask = (read.get(key) for key in ENDS)
+    raw = sequences.of_array(read[name], lengths, mask, options, path.name, show(path))
     label = options.labels or (None if options.array else choice.label_of(ALL, keys))
     y = npz.arrays(path, [label], words=True) if label else {}
     wanted = {ALL: y[label]} if label else {}
