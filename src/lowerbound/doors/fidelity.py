@@ -109,7 +109,7 @@ def agreed(opened: Sequence[Trained], split: str) -> list[str]:
     from lowerbound.readers.compare import agree, facts
 
     for part in dict.fromkeys((split, "train")):
-        known = [facts(trained, part, 1, 0) for trained in opened]
+        known = [facts(trained, part, "samples") for trained in opened]
         agree([str(trained.run.path) for trained in opened], [{fact: one[fact] for fact in SAME} for one in known])
     said = []
     for fact in MEANT:
