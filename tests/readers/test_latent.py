@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import io
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -343,6 +344,38 @@ def test_both_views_share_their_axes(digits):
 def test_without_pictures_there_is_the_encoder_s_view_alone(table):
     shown = Image.open(io.BytesIO(plane.drawing(table, plane.plane(table, side=4))))
     assert shown.size[0] < 1.5 * shown.size[1]
+
+
+def test_the_plane_of_heads_is_what_the_decoder_sees(heads):
+    made = plane.plane(heads, side=4)
+    z = Space(heads).encode("test", range(180))
+    weight = heads.model.posterior.heads.weight
+    assert np.allclose(made.means, (z[:, :10] @ weight.T + z[:, 10:]).detach().numpy(), atol=1e-4)
+    assert np.allclose(made.heads, weight.T.detach().numpy(), atol=1e-6)
+    (low, high), (bottom, top) = made.limits
+    corner = torch.tensor([low + (high - low) / 8, top - (top - bottom) / 8])
+    with torch.no_grad():
+        straight = heads.model.likelihood.mean(heads.model.decoder(corner[None]).reshape(1, *made_of(heads)))
+    assert torch.allclose(made.x[0, 0], straight[0], atol=1e-3)
+    assert len(made.json()["heads"]) == 10 and made.table()[0][-1] == "head + style, 1"
+    assert plane.drawing(heads, made)
+    for wrong, words in (({"label": "3"}, "every class"), ({"dimensions": (0, 2)}, "no plane of 0 and 2")):
+        with pytest.raises(InputError, match=words):
+            plane.plane(heads, **wrong)
+
+
+def made_of(trained) -> tuple[int, ...]:
+    """What the decoder emits of one code."""
+    return tuple(trained.model.likelihood.output_shape)
+
+
+def test_a_long_title_is_wrapped(digits, monkeypatch):
+    made = dataclasses.replace(
+        plane.plane(digits, side=4), others="; the other 10 at the prior's mean, the class at one draw"
+    )
+    axis = MagicMock()
+    plane.decoder_view(axis, digits, made)
+    assert max(len(line) for line in axis.set_title.call_args[0][0].splitlines()) <= 62
 
 
 def test_many_classes_and_nameless_ones_are_drawn(digits):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,7 +12,9 @@ import torch
 
 from lowerbound.errors import InputError
 from lowerbound.readers import figures, pictures
-from lowerbound.readers.report import report
+from lowerbound.readers.report import found, report
+from lowerbound.readers.report.health import health
+from lowerbound.readers.report.plane import latent_plane
 
 
 class Page(HTMLParser):
@@ -51,6 +54,86 @@ def test_names_are_text_never_markup(table):
     source = report(table).read_text("utf-8")
     assert "<script>" not in source
     assert "people &lt;script&gt;" in source
+
+
+def told(request, kind: str) -> str:
+    """The page of a run, its pictures left out."""
+    source = report(request.getfixturevalue(kind)).read_text("utf-8")
+    assert not Page(source).silent
+    return re.sub(r"data:[^\"]*", "", source)
+
+
+SAID = {
+    "conditional": ["A lower bound on log p(x | label)", "the prior under the condition", "under each label in turn"],
+    "regressor": ["Exactly log p(rest | column)", "without latents nothing is left out"],
+    "semi": ["classification error, test", "50 labels used in training", "The bar called label", "the likeliest"],
+    "grey": ["No bound on log p(x)", "likelihood of nothing", "circles are one and two deviations"],
+    "clusters": ["each of the 10 clusters is named after", "loss of the critic", "Do the codes match the prior?"],
+    "heads": ["the head of the class, a cross", "head + style, 0", "draws of the prior (class-and-style)"],
+    "mixture": ["latents, one rate", "grey, as many draws of the prior (mixture)"],
+    "rival": ["maximises no likelihood", "loss of the critic", "loss of the generator", "Alarms watch rate and dist"],
+}
+UNSAID = {
+    "conditional": ["A lower bound on log p(x) ", "circles are", "toward N(0, 1)", "No pulls are shown"],
+    "regressor": ["What the KL term did", "0 of 0", "rate, nats per example", "A lower bound"],
+    "semi": ["3 of 3"],
+    "grey": ["this is of a density", "this bounds a density", "A lower bound"],
+    "clusters": [],
+    "heads": ["circles are"],
+    "mixture": ["1 of 1", "circles are"],
+    "rival": ["objective, nats per example", "looked unhealthy"],
+}
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_a_page_says_what_is_true_of_its_model_and_nothing_else(kind, request):
+    source = told(request, kind)
+    assert [words for words in SAID[kind] if words not in source] == []
+    assert [words for words in UNSAID[kind] if words in source] == []
+
+
+def test_pulls_that_cannot_be_shown_say_why(table, monkeypatch):
+    def refused(trained):
+        raise InputError("a deterministic code has no KL")
+
+    monkeypatch.setattr("lowerbound.readers.report.kl.explain_run", refused)
+    assert "No pulls are shown: a deterministic code has no KL." in report(table).read_text("utf-8")
+
+
+@pytest.mark.parametrize("differs", [True, False])
+def test_codes_that_do_not_match_are_not_called_healthy(clusters, differs):
+    findings = found(clusters, "test")
+    seen, drawing = findings.match
+    seen = replace(seen, p_value=0.002 if differs else 0.5)
+    said = health(clusters, replace(findings, match=(seen, drawing)))
+    assert ("The codes do not match the prior (p = 0.002)" in said) is differs
+    assert ("looked unhealthy" in said) is not differs
+
+
+def test_samples_that_are_all_alike_are_told(rival, monkeypatch):
+    monkeypatch.setattr("lowerbound.readers.pictures.sample", lambda trained, n: torch.ones(n, 1, 8, 8))
+    assert "Its samples are nearly alike" in health(rival, found(rival, "test"))
+
+
+def test_monte_carlo_em_maximises_a_likelihood():
+    from lowerbound.objective import GAMES
+
+    assert "maximises log p(x)" in GAMES.build("mcem", 64, 2).without
+    assert "maximises no likelihood" in GAMES.build("gan", 64, 2).without
+
+
+def test_the_plane_of_two_latents_has_the_axes_of_the_one_decoded_below(digits, monkeypatch):
+    seen = []
+    monkeypatch.setattr(figures, "plane", lambda points, labels, names, axes, **more: seen.append(axes) or "")
+    monkeypatch.setattr(pictures, "encode", lambda trained, x, y: torch.randn(len(x), 2) * torch.tensor([0.1, 9.0]))
+    assert "z0 (to the right) and z1 (upward)" in latent_plane(digits, "test")
+    assert seen == [("mean of z0", "mean of z1")]
+
+
+def test_one_epoch_is_a_point_with_one_tick():
+    drawn = figures.curves([1], [figures.Curve("bound, nats per example", [-100.0], [-101.0])], 1)
+    assert drawn.count(">1</text>") == 1
+    assert drawn.count("<use") >= 2 + 2  # a marker of each part, and its tick
 
 
 def test_two_latents_show_the_plane_itself(digits):

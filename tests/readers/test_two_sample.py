@@ -19,7 +19,6 @@ from lowerbound.readers.two_sample import (
     holm,
     kernel,
     permutation_test,
-    section,
 )
 from lowerbound.training.load import Trained
 from lowerbound.training.run import Run
@@ -136,16 +135,7 @@ def test_what_is_different_by_itself_is_said_either_way():
     assert any("z0 has mean" in sentence for sentence in words)
 
 
-def test_the_section_of_the_report(tmp_path):
-    page = section(oracle(tmp_path, shift=0.6), "test")
-    assert page.startswith("<h2>Do the codes match the prior?</h2>")
-    assert "aria-label" in page
-    assert "The codes do not match the prior" in page
-    assert "nan" not in page
-
-
 def test_too_few_examples(tmp_path):
     few = oracle(tmp_path, rows=30)
     with pytest.raises(InputError, match="has 15 examples in split 'test'"):
         codes_match_prior(few)
-    assert section(few) == ""

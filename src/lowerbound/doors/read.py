@@ -157,7 +157,6 @@ def make_report(path: Path, data_dir: Path | None) -> Path:
 
 def report_bytes(trained: Trained) -> bytes:
     """The report as the content of a file."""
-    from lowerbound.readers.report import evaluated, page
+    from lowerbound.readers.report import found, page
 
-    split = split_of(trained, None)
-    return page(trained, evaluated(trained, split), split).encode()
+    return page(trained, found(trained, split_of(trained, None))).encode()

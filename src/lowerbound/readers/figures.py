@@ -9,7 +9,8 @@ import base64
 import html
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -90,52 +91,69 @@ def _axes(width: float = 7.2, height: float = 3.2, columns: int = 1) -> tuple[Fi
     return figure, list(np.atleast_1d(figure.subplots(1, columns)))
 
 
-def curves(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Bound, rate and distortion by epoch, training and held-out."""
-    terms = [t for t in ("bound", "rate", "distortion", "objective") if rows[-1]["train"][t] is not None]
-    terms = terms[:3]
+@dataclass(frozen=True)
+class Curve:
+    """A figure by epoch: in training, and held out where it is measured there."""
+
+    title: str
+    training: Sequence[float]
+    held_out: Sequence[float] | None = None
+
+
+def curves(epochs: Sequence[int], drawn: Sequence[Curve], best: int | None = None) -> str:
+    """Curves by epoch, a panel each, training and held-out; ``best`` is the epoch whose weights were kept."""
     with rc_context(STYLE):
-        figure, axes = _axes(3.2 * max(len(terms), 2), 3.0, len(terms))
-        epochs = [row["epoch"] for row in rows]
-        held_out = [term for term in terms if all(row["valid"] and row["valid"].get(term) is not None for row in rows)]
-        for axis, term in zip(axes, terms, strict=True):
-            axis.plot(epochs, [row["train"][term] for row in rows], color=BLUE, label="training", linestyle="--")
-            if term in held_out:
-                axis.plot(epochs, [row["valid"][term] for row in rows], color=ORANGE, label="held out")
-            axis.set_title(f"{term}, nats per example", fontsize=10)
+        figure, axes = _axes(3.2 * max(len(drawn), 2), 3.0, len(drawn))
+        few = "o" if len(epochs) < FEW else None
+        for axis, curve in zip(axes, drawn, strict=True):
+            axis.plot(epochs, curve.training, color=BLUE, label="training", linestyle="--", marker=few)
+            if curve.held_out is not None:
+                axis.plot(epochs, curve.held_out, color=ORANGE, label="held out", marker=few)
+            axis.set_title(curve.title, fontsize=10)
             axis.set_xlabel("epoch")
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-            settled = rows[len(rows) // 6 :]
-            parts = ("train", "valid") if term in held_out else ("train",)
-            _tight(axis, [row[part][term] for row in settled for part in parts])
-        best = [row["epoch"] for row in rows if row["best"]]
-        if best:
-            early = best[-1] < epochs[len(epochs) // 2]
-            axes[0].axvline(best[-1], color=GREY, linewidth=1)
-            axes[0].annotate(
-                "best",
-                (best[-1], 0.02),
-                xycoords=("data", "axes fraction"),
-                fontsize=9,
-                color=FAINT,
-                ha="left" if early else "right",
-                xytext=(3 if early else -3, 0),
-                textcoords="offset points",
-            )
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, fontsize=9)
-        last = [rows[-1]["valid" if term in held_out else "train"][term] for term in terms]
-        words = ", ".join(f"{term} {value:.2f}" for term, value in zip(terms, last, strict=True)) + " at the last epoch"
-        return svg(figure, f"{', '.join(terms).capitalize()} by epoch", words)
+            axis.set_xticks(epochs) if few else axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+            _tight(axis, [v for values in (curve.training, curve.held_out or ()) for v in values[len(epochs) // 6 :]])
+        if best is not None:
+            _kept(axes[0], best, early=best < epochs[len(epochs) // 2])
+        figure.legend(*_labels(axes), loc="outside upper right", ncols=2, fontsize=9)
+        last = [(curve.held_out or curve.training)[-1] for curve in drawn]
+        words = ", ".join(f"{c.title} {v:.2f}" for c, v in zip(drawn, last, strict=True)) + " at the last epoch"
+        return svg(figure, f"{'; '.join(c.title for c in drawn)}: by epoch", words)
+
+
+FEW = 5
+"""Runs of fewer epochs show each as a point, with a tick of its own."""
+
+
+def _kept(axis: Axes, best: int, early: bool) -> None:
+    """A line at the epoch whose weights were kept."""
+    axis.axvline(best, color=GREY, linewidth=1)
+    axis.annotate(
+        "best",
+        (best, 0.02),
+        xycoords=("data", "axes fraction"),
+        fontsize=9,
+        color=FAINT,
+        ha="left" if early else "right",
+        xytext=(3 if early else -3, 0),
+        textcoords="offset points",
+    )
+
+
+def _labels(axes: Sequence[Axes]) -> tuple[Any, Any]:
+    """The legend of the panel that shows most."""
+    handles, labels = max((axis.get_legend_handles_labels() for axis in axes), key=lambda found: len(found[1]))
+    return handles, labels
 
 
 def _tight(axis: Axes, values: Sequence[float]) -> None:
-    """Leave the first epochs out of the axis, so that the end of training can be read."""
-    margin = 0.1 * max(max(values) - min(values), 1e-6)
+    """Leave the first epochs out of the axis, so that the end of training can be read; one value keeps its digits."""
+    margin = max(0.1 * (max(values) - min(values)), 1e-3 * abs(values[0]), 1e-6)
     axis.set_ylim(min(values) - margin, max(values) + margin)
 
 
-def rates(per_dimension: Sequence[float]) -> str:
-    """Rate per latent dimension, sorted, in nats and bits; collapsed dimensions hatched."""
+def rates(per_dimension: Sequence[float], names: Sequence[str]) -> str:
+    """Rate per latent dimension, sorted, in nats and bits, by its name; collapsed dimensions hatched."""
     order = np.argsort(per_dimension)[::-1]
     values = np.asarray(per_dimension)[order]
     shown = min(len(values), 60)
@@ -147,15 +165,17 @@ def rates(per_dimension: Sequence[float]) -> str:
         if (~active).any():
             height = np.maximum(values[:shown][~active], 0.012 * max(values.max(), ACTIVE))
             axis.bar(places[~active], height, color=GREY, hatch="////", edgecolor=FAINT, label="collapsed")
-        axis.set_xticks(places, [str(i) for i in order[:shown]], fontsize=9 if shown <= 30 else 6)
+        ticks = [names[i].removeprefix("z") for i in order[:shown]]
+        axis.set_xticks(places, ticks, fontsize=9 if shown <= 30 else 6)
         axis.set_xlabel(
             "latent dimension, by rate" + (f" (the first {shown} of {len(values)})" if shown < len(values) else "")
         )
         axis.set_ylabel("rate, nats")
         axis.secondary_yaxis("right", functions=(bits, _nats)).set_ylabel("bits", color=INK)
         axis.grid(axis="x", visible=False)
-        axis.legend(loc="upper right", fontsize=9)
-        words = ", ".join(f"dimension {i}: {per_dimension[i]:.3f} nats" for i in order[:shown])
+        if (~active).any():
+            axis.legend(loc="upper right", fontsize=9)
+        words = ", ".join(f"{names[i]}: {per_dimension[i]:.3f} nats" for i in order[:shown])
         return svg(figure, "Rate per latent dimension", words)
 
 
@@ -163,37 +183,60 @@ def _nats(b: Any) -> Any:
     return b * LN2
 
 
-def plane(means: np.ndarray, labels: np.ndarray | None, names: Sequence[str], dimensions: tuple[int, int]) -> str:
-    """Posterior means in two latent dimensions, coloured and named by class; circles of N(0, 1) behind."""
-    size = 30 if len(means) < 400 else 11
+def plane(
+    points: np.ndarray,
+    labels: np.ndarray | None,
+    names: Sequence[str],
+    axes: tuple[str, str],
+    *,
+    circles: bool = False,
+    prior: np.ndarray | None = None,
+    heads: np.ndarray | None = None,
+) -> str:
+    """Codes (n, 2) in the plane, coloured and named by class, over what the prior is.
+
+    Args:
+        axes: what stands on each.
+        circles: of one and two deviations, where the prior is N(0, 1) in both.
+        prior: draws (m, 2) of any other prior.
+        heads: places (k, 2) of class heads, numbered.
+    """
+    size = 30 if len(points) < 400 else 11
     with rc_context(STYLE):
         figure, (axis,) = _axes(6.4, 5.6)
-        for radius in (1, 2):
+        for radius in (1, 2) if circles else ():
             angle = np.linspace(0, 2 * np.pi, 200)
             axis.plot(radius * np.cos(angle), radius * np.sin(angle), color=GREY, linewidth=1, zorder=0)
+        if prior is not None:
+            axis.scatter(prior[:, 0], prior[:, 1], s=7, color=GREY, alpha=0.6, linewidths=0, zorder=0)
         if labels is None:
-            axis.scatter(means[:, 0], means[:, 1], s=size, color=BLUE, alpha=0.6, linewidths=0)
+            axis.scatter(points[:, 0], points[:, 1], s=size, color=BLUE, alpha=0.6, linewidths=0)
         else:
-            for k, value in enumerate(np.unique(labels)):
-                at = means[labels == value]
-                axis.scatter(at[:, 0], at[:, 1], s=size, color=CLASSES[k % len(CLASSES)], alpha=0.75, linewidths=0)
-                name = names[int(value)] if int(value) < len(names) else str(value)
-                x, y = np.median(at, 0)
-                axis.annotate(
-                    name,
-                    (x, y),
-                    ha="center",
-                    va="center",
-                    fontsize=10,
-                    fontweight="bold",
-                    color=INK,
-                    bbox={"boxstyle": "round,pad=0.2", "facecolor": GRID, "edgecolor": "none", "alpha": 0.85},
-                )
+            _classes(axis, points, labels, names, size)
+        for k, (x, y) in enumerate(() if heads is None else heads):
+            axis.plot([x], [y], "X", color=INK, markersize=9, zorder=5)
+            axis.annotate(str(k), (x, y), xytext=(7, 5), textcoords="offset points", fontweight="bold", color=INK)
         axis.set_aspect("equal", adjustable="datalim")
-        axis.set_xlabel(f"mean of z{dimensions[0]}")
-        axis.set_ylabel(f"mean of z{dimensions[1]}")
-        words = "Posterior means of examples; the circles are one and two deviations of the prior N(0, 1)."
-        return svg(figure, "The latent plane", words)
+        axis.set_xlabel(axes[0])
+        axis.set_ylabel(axes[1])
+        return svg(figure, "The latent plane", f"Codes of {len(points):,} examples.")
+
+
+def _classes(axis: Axes, points: np.ndarray, labels: np.ndarray, names: Sequence[str], size: int) -> None:
+    """Codes coloured by class, with the class's name at their middle."""
+    for k, value in enumerate(np.unique(labels)):
+        at = points[labels == value]
+        axis.scatter(at[:, 0], at[:, 1], s=size, color=CLASSES[k % len(CLASSES)], alpha=0.75, linewidths=0)
+        axis.annotate(
+            names[int(value)] if 0 <= int(value) < len(names) else str(value),
+            tuple(np.median(at, 0)),
+            ha="center",
+            va="center",
+            fontsize=10,
+            fontweight="bold",
+            color=INK,
+            bbox={"boxstyle": "round,pad=0.2", "facecolor": GRID, "edgecolor": "none", "alpha": 0.85},
+        )
 
 
 def landscape(mean: float, log_variance: float) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -260,38 +258,3 @@ def drawn(
     a, b = both(trained, split, n, seed)
     found = compare(a, b, trained, split, permutations, seed)
     return found, drawing(a, b, found)
-
-
-def section(trained: Trained, split: str = "test", *, seed: int = 0) -> str:
-    """The part of the report that says whether the codes match the prior; empty where nothing can be tested."""
-    try:
-        found, picture = drawn(trained, split, seed=seed)
-    except InputError:
-        return ""
-    caption = (
-        "Codes of held-out examples beside draws of the prior: the thin line holds 90 percent, the thick one half, "
-        "the dot is the median."
-    )
-    head = ("coordinate", "mean", "prior's", "deviation", "prior's", "p (Kolmogorov-Smirnov, Holm)")
-    rows = [
-        (
-            f"z{d.index}",
-            *(f"{v:.3f}" for v in (d.mean, d.prior_mean, d.deviation, d.prior_deviation)),
-            f"{d.p_value:.2g}",
-        )
-        for d in found.dimensions
-    ]
-    return (
-        f"<h2>Do the codes match the prior?</h2><p>{html.escape(' '.join(found.words()))}</p>"
-        f'<figure class="">{picture}<figcaption>{html.escape(caption)}</figcaption></figure>' + table(head, rows)
-    )
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The same for those who read and do not see."""
-    top = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in head)
-    cells = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        "<details><summary>The same as a table</summary><div class='scroll'><table><thead><tr>"
-        f"{top}</tr></thead><tbody>{cells}</tbody></table></div></details>"
-    )

@@ -37,7 +37,7 @@ class MonteCarloEM(Game):
 
     encodes = False
     minimises = False
-    first = "-log p(x, z) at the drawn codes, nats per example"
+    first = "-log p(x, z), nats per example"
     without = (
         "Its training maximises log p(x) by EM, over codes drawn from the true posterior. It has no encoder, and so no "
         "bound to report: lowerbound evaluate RUN --method annealed measures log p(x) itself."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,13 @@ from lowerbound.errors import InputError
 from lowerbound.readers import figures, pictures
 from lowerbound.readers.latent import canvas
 from lowerbound.readers.latent.manifold import plane_of
-from lowerbound.readers.latent.space import Space
+from lowerbound.readers.latent.space import Space, heads, represented, summed, unrepresented
 from lowerbound.training.load import Trained
 
 MOST = 10_000
 """Examples drawn."""
+WRAP = 62
+"""Letters of a title that fit over one view."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Plane:
 
     *Shapes*: ``means`` (n, 2) posterior means; ``labels`` (n,) or None; ``x`` (side, side, *shape) what an evenly
     spaced grid over ``limits``, (low, high) of each axis, decodes to, highest value of the second dimension first.
-    ``circles`` says whether the prior is N(0, I), so that circles of one and two deviations are its own.
+    ``circles`` says whether the prior is N(0, I), so that circles of one and two deviations are its own. Where the
+    decoder sees the sum of a class's head and the style, ``means`` are such sums, and ``heads`` (classes, 2) the heads.
     """
 
     means: np.ndarray
@@ -45,13 +49,19 @@ class Plane:
     circles: bool
     others: str
     split: str
+    heads: np.ndarray | None = None
+
+    @property
+    def axes(self) -> tuple[str, str]:
+        """What stands on each axis."""
+        a, b = self.dimensions
+        return (f"z{a}", f"z{b}") if self.heads is None else (f"head + style, {a}", f"head + style, {b}")
 
     def table(self) -> tuple[list[str], list[list[Any]]]:
         """Head and rows of the encoder's view as a table."""
-        a, b = self.dimensions
         labels = [] if self.labels is None else [["" if y < 0 else int(y)] for y in self.labels]
         rows = self.means.tolist()
-        head = [*(["label"] if labels else []), f"z{a}", f"z{b}"]
+        head = [*(["label"] if labels else []), *self.axes]
         return head, [[*label, *row] for label, row in zip(labels or [[]] * len(rows), rows, strict=True)]
 
     def json(self) -> dict[str, Any]:
@@ -62,6 +72,7 @@ class Plane:
             "examples": len(self.means),
             "means": self.means.tolist(),
             "labels": None if self.labels is None else self.labels.tolist(),
+            "heads": None if self.heads is None else self.heads.tolist(),
         }
 
 
@@ -76,26 +87,65 @@ def plane(
 ) -> Plane:
     """Both views of the two dimensions of the highest rate, or of two that are asked for.
 
+    Where the decoder sees the sum of a class's head and the style, that sum is the plane.
+
     Raises:
         InputError: fewer than two dimensions, codes that are categories, or a model without an encoder.
     """
     space = Space(trained, split=split, label=label, given=given)
+    if summed(trained):
+        return sums(space, dimensions, side)
     if len(space.numbers) < 2:
         raise InputError("has one latent dimension, a plane needs two", where=trained.run.path, mend="use traverse")
     a, b = plane_of(space, dimensions, split)
-    part = trained.data.splits[split]
-    rows = torch.linspace(0, len(part) - 1, min(len(part), MOST)).long()
+    rows = spaced(trained, split)
     means = space.encode(split, rows)[:, [a, b]]
     standard = space.normal is not None and not space.normal[0].any() and bool((space.normal[1] == 1).all())
     limits = limits_of(means, standard)
-    first, second = (torch.linspace(low, high, 2 * side + 1)[1::2] for low, high in limits)
-    z = space.centre.float().repeat(side, side, 1)
-    z[..., a], z[..., b] = torch.meshgrid(first, second.flip(0), indexing="xy")
+    z = grid(space.centre.float(), limits, side, a, b)
     x = space.decode(z.flatten(0, 1)).unflatten(0, (side, side))
-    labels = None if part.labels is None else np.asarray(part.labels)[rows.numpy()]
-    names = tuple(trained.data.label_names)
     rest = f"; the other {space.width - 2} at {space.middle}" if space.width > 2 else ""
-    return Plane(means.numpy(), labels, names, x, limits, (a, b), standard, rest, split)
+    return Plane(means.numpy(), *labels_of(trained, split, rows), x, limits, (a, b), standard, rest, split)
+
+
+def sums(space: Space, dimensions: tuple[int, int] | None, side: int) -> Plane:
+    """Both views of what the decoder sees, W y + s, with the class heads W."""
+    trained, split = space.trained, space.split
+    if space.held is not None:
+        what = "its plane holds every class, each at its own head"
+        raise InputError(what, where="--label", mend="leave it out")
+    rows = spaced(trained, split)
+    seen = represented(trained, space.encode(split, rows))
+    known = range(seen.shape[1])
+    a, b = dimensions or sorted(seen.var(0).argsort(descending=True)[:2].tolist())
+    if a == b or a not in known or b not in known:
+        raise InputError(f"no plane of {a} and {b}", where="--dims", mend=f"give two from 0 to {len(known) - 1}")
+    limits = limits_of(torch.cat([seen, heads(trained)])[:, [a, b]], False)
+    places = grid(seen.mean(0), limits, side, a, b)  # not nats: a place in latent space
+    x = space.decode(unrepresented(trained, places.flatten(0, 1))).unflatten(0, (side, side))
+    rest = f"; the other {len(known) - 2} at the mean of the examples" if len(known) > 2 else ""
+    made = Plane(seen[:, [a, b]].numpy(), *labels_of(trained, split, rows), x, limits, (a, b), False, rest, split)
+    return replace(made, heads=heads(trained)[:, [a, b]].numpy())
+
+
+def spaced(trained: Trained, split: str) -> Tensor:
+    """Rows of a split, at most ``MOST``, evenly over it."""
+    n = len(trained.data.splits[split])
+    return torch.linspace(0, n - 1, min(n, MOST)).long()
+
+
+def labels_of(trained: Trained, split: str, rows: Tensor) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """The labels of some rows, and the names of the classes."""
+    y = trained.data.splits[split].labels
+    return None if y is None else np.asarray(y)[rows.numpy()], tuple(trained.data.label_names)
+
+
+def grid(centre: Tensor, limits: Any, side: int, a: int, b: int) -> Tensor:
+    """Evenly spaced places (side, side, width) in dimensions a and b, the highest b first, the others at the centre."""
+    first, second = (torch.linspace(low, high, 2 * side + 1)[1::2] for low, high in limits)
+    z = centre.repeat(side, side, 1)
+    z[..., a], z[..., b] = torch.meshgrid(first, second.flip(0), indexing="xy")
+    return z
 
 
 def limits_of(means: Tensor, standard: bool) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -130,7 +180,7 @@ def light(value: Any) -> Any:
 
 
 def encoder_view(figure: Figure, axis: Axes, made: Plane) -> None:
-    """Posterior means, coloured by class, over the prior's circles."""
+    """Posterior means, coloured by class, over the prior's circles, and the heads of classes where there are any."""
     size = 26 if len(made.means) < 500 else 7
     axis.set_title(f"encoder: where {len(made.means):,} {made.split} examples lie", fontsize=11)
     if made.circles:
@@ -152,6 +202,9 @@ def encoder_view(figure: Figure, axis: Axes, made: Plane) -> None:
             linewidths=0,
         )
         class_bar(figure, axis, colours, [named(made.names, int(v)) for v in values])
+    for k, (x, y) in enumerate(() if made.heads is None else made.heads):
+        axis.plot([x], [y], "X", color=light(figures.INK), markeredgecolor="white", markersize=11)
+        axis.annotate(str(k), (x, y), xytext=(8, 5), textcoords="offset points", fontweight="bold")
     framed(axis, made)
 
 
@@ -188,14 +241,11 @@ def decoder_view(axis: Axes, trained: Trained, made: Plane) -> None:
     laid = pictures.sheet(grey.reshape(side * side, *grey.shape[2:]), side, gap=canvas.seam(grey, 1))
     extent = (*made.limits[0], *made.limits[1])
     axis.imshow(laid, extent=extent, cmap="gray", vmin=0, vmax=1, interpolation="antialiased", aspect="equal")
-    axis.set_title(f"decoder: what it expects there{made.others}", fontsize=11)
+    axis.set_title(fill(f"decoder: what it expects there{made.others}", WRAP), fontsize=11)
     axis.grid(visible=False)
     framed(axis, made)
 
 
 def framed(axis: Axes, made: Plane) -> None:
     """The same range and names on both axes."""
-    a, b = made.dimensions
-    axis.set(xlim=made.limits[0], ylim=made.limits[1], aspect="equal")
-    axis.set_xlabel(f"z{a}")
-    axis.set_ylabel(f"z{b}")
+    axis.set(xlim=made.limits[0], ylim=made.limits[1], aspect="equal", xlabel=made.axes[0], ylabel=made.axes[1])

@@ -50,6 +50,35 @@ class Order:
         return f"z{j}" if self.nats is None else f"z{j}  {self.nats[j]:.2f} nats"
 
 
+def follows(trained: Trained) -> bool:
+    """Whether anything makes codes follow the prior: a rate, a critic, a discrepancy, or that z is only drawn."""
+    matched = trained.spec.part("regulariser")["name"] in MATCHING
+    return trained.model.has_bound or trained.model.encoder is None or matched
+
+
+def summed(trained: Trained) -> bool:
+    """Whether the decoder sees a class's own head plus the style in place of the code: of fewer numbers than it."""
+    return trained.model.posterior.represented < trained.model.width
+
+
+def represented(trained: Trained, z: Tensor) -> Tensor:
+    """What the decoder sees of codes (n, width): (n, represented), as the codes come."""
+    with torch.no_grad():
+        return trained.model.posterior.represent(z.to(next(trained.model.parameters()))).to(z)
+
+
+def heads(trained: Trained) -> Tensor:
+    """The place of each class, its style at 0: (classes, represented)."""
+    posterior: Any = trained.model.posterior
+    y = torch.eye(posterior.classes)
+    return represented(trained, torch.cat([y, torch.zeros(len(y), posterior.latent)], 1))
+
+
+def unrepresented(trained: Trained, seen: Tensor) -> Tensor:
+    """Codes (n, width) of no class, whose style is what the decoder is to see (n, represented)."""
+    return torch.cat([seen.new_zeros(len(seen), trained.model.width - seen.shape[1]), seen], 1)
+
+
 class Space:
     """What every reader of the latent space needs of a run.
 
@@ -140,9 +169,8 @@ class Space:
 
     @cached_property
     def follows(self) -> bool:
-        """Whether anything makes codes follow the prior: a rate, a critic, a discrepancy, or that z is only drawn."""
-        matched = self.trained.spec.part("regulariser")["name"] in MATCHING
-        return self.model.has_bound or self.model.encoder is None or matched
+        """Whether anything makes codes follow the prior."""
+        return follows(self.trained)
 
     @cached_property
     def normal(self) -> tuple[Tensor, Tensor] | None:
