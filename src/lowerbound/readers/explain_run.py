@@ -168,7 +168,9 @@ def explain_run(trained: Trained, split: str = "train", *, examples: int = 1000,
         q, p = model.encode(x, y), model.prior_at(c)
     if not (isinstance(q, DiagonalNormal) and isinstance(p, DiagonalNormal)):
         raise unsplit(trained, q)
-    seen = Seen(*(a.detach() for a in (q.mean, q.log_variance, p.mean, p.log_variance)), target, c)
+    seen = Seen(
+        q.mean.detach(), q.log_variance.detach(), p.mean.detach(), p.log_variance.detach(), target=target, condition=c
+    )
     prior, data_pull = _pulls(trained, seen, seed)
     nats = mean_examples(kl_normal(*(a.double() for a in seen.normals))).tolist()
     dimensions = [
