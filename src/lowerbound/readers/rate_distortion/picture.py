@@ -99,7 +99,8 @@ def named(axis: Axes, total: float, hue: Mapping[str, str], taken: np.ndarray) -
     top = left < total - high < right
     at = np.array((total - high, high) if top else (left, total - left))
     near = np.abs(taken - at) / (right - left, high - low)
-    if (top and at[0] > (left + right) / 2) or (near < NEAR).all(1).any():
+    inside = (at - (left, low)) / (right - left, high - low)
+    if (top and not NEAR[1] < inside[0] < 0.5) or (not top and inside[1] < NEAR[1]) or (near < NEAR).all(1).any():
         return
     place: Any = {"xytext": (-2, -3), "ha": "right"} if top else {"xytext": (3, -9), "ha": "left"}
     style: Any = {"textcoords": "offset points", "va": "top", "fontsize": 7, "color": hue[FAINT], "zorder": 1}
@@ -123,7 +124,7 @@ def points(axis: Axes, curve: Curve, hue: Mapping[str, str]) -> None:
 
 
 def labels(axis: Axes, curve: Curve, hue: Mapping[str, str]) -> None:
-    """The beta of each point: to the right where the curve is steep, else above, or below where there is no room."""
+    """The beta of each point: to the right where the curve is steep, else at an end of its error, where there is room."""
     wide, high = float(np.ptp(axis.get_xlim())), float(np.ptp(axis.get_ylim()))
     before, above = None, True
     for group in reversed(together(curve, wide, high)):
@@ -131,13 +132,14 @@ def labels(axis: Axes, curve: Curve, hue: Mapping[str, str]) -> None:
         at = p.rate.value, p.distortion.value
         crowded = before is not None and abs(at[0] - before[0]) < NEAR[0] * wide and abs(at[1] - before[1]) < 0.1 * high
         above, before = not (crowded and above), at
-        steep = p.beta * wide > high
+        beside = p.beta * wide > high and above
+        end = finite(p.distortion.stderr) * (1 if above else -1)
         axis.annotate(
             ", ".join(f"{q.beta:g}" for q in group),
-            at,
-            (6, 7) if steep and above else (0, 12 if above else -12),
+            at if beside else (at[0], at[1] + end),
+            (7, 5) if beside else (0, 4 if above else -4),
             textcoords="offset points",
-            ha="left" if steep and above else "center",
+            ha="left" if beside else "center",
             va="bottom" if above else "top",
             fontsize=9,
             fontweight="bold" if curve.best in group else "normal",
