@@ -46,18 +46,30 @@ def binary(
 ) -> Any:
     """A small Bernoulli model in float64 and ``n`` test examples drawn from it; ``fit`` steps train its encoder."""
     torch.manual_seed(seed)
-    start = data_floor.from_array((np.random.default_rng(seed).random((10, parts)) < 0.5).astype(np.float32))
+    labels = np.arange(10) % 3 if "condition" in settings else None
+    start = data_floor.from_array((np.random.default_rng(seed).random((10, parts)) < 0.5).astype(np.float32), labels)
     network = {"name": "mlp", "hidden": [20], "activation": "tanh"}
     model = assemble(summary(start), latent=latent, **{"encoder": network} | settings).double().eval()
     with torch.no_grad():
         for p in model.decoder.parameters():
             p.mul_(gain)
-        x = model.decode(model.prior_at().sample((n,)).double()).sample()
+        y = torch.arange(n) % 3 if labels is not None else None
+        x = drawn(model, n, y)
     train_encoder(model, fit)
     test = {"train": 1 - x, "valid": x[:0], "test": x}
-    splits = {name: data_floor.dataset.Split(part.float()) for name, part in test.items()}
+    splits = {
+        name: data_floor.dataset.Split(part.float(), None if y is None else y.numpy()) for name, part in test.items()
+    }
     data = data_floor.dataset.Data("known", "binary", (parts,), splits, start.record)
     return finished(model, data)
+
+
+def drawn(model: Any, n: int, y: torch.Tensor | None = None) -> torch.Tensor:
+    """x (n, parts) of the model itself, under labels y where it is given them."""
+    if y is None:
+        return model.decode(model.prior_at().sample((n,)).double()).sample()
+    _, c = model.given(torch.zeros(n, *model.shape).double(), y)
+    return model.decode(model.prior_at(c).sample().double(), c).sample()
 
 
 def train_encoder(model: Any, steps: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -33,6 +34,12 @@ def test_no_batch_size_changes_a_figure(digits):
 def test_bits_are_spoken_of_only_where_values_are_discrete(digits, table):
     assert "bits_per_dimension" in evaluate(digits).json()
     assert "bits_per_dimension" not in evaluate(table).json()
+
+
+def test_bits_are_those_of_minus_log_p(digits):
+    found = evaluate(digits)
+    assert found.json()["bits_per_dimension"]["value"] == pytest.approx(-found.elbo.value / 64 / math.log(2))
+    assert found.elbo.value < 0 and f"{-found.elbo.value / 64 / math.log(2):.4f} bits per value" in found.lines()[3]
 
 
 def test_an_unknown_split_is_refused(digits):

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
+import os
+from pathlib import Path
 
+import numpy as np
 import pytest
 import scipy.stats
 import torch
 
+from lowerbound import data as data_floor
+from lowerbound.data import summary
 from lowerbound.data.dataset import Data, Split
 from lowerbound.errors import InputError
-from lowerbound.readers.log_likelihood import bracket, log_likelihood
-from lowerbound.readers.log_likelihood.annealed import Annealer, simulated
+from lowerbound.model.assemble import assemble
+from lowerbound.readers.log_likelihood import LogLikelihood, bracket, log_likelihood
+from lowerbound.readers.log_likelihood.annealed import Annealer, prior_draws, simulated
+from lowerbound.readers.log_likelihood.doubts import doubts
 from lowerbound.readers.log_likelihood.problem import Problem
 
+from .conftest import finished as trained_on
 from .known import binary, finished, linear, truth
 
 
@@ -113,6 +122,13 @@ def test_quadrature_is_exact_for_every_example(latent):
     assert found.settings["grids_differ_at_most"] < 1e-8
 
 
+def test_quadrature_integrates_every_example():
+    """Also those of the last batch, which is not full: 1 MiB holds fewer codes than 60 x 256."""
+    trained = linear(2, n=200)
+    found = log_likelihood(trained, method="quadrature", memory=1)
+    assert found.log_p.tolist() == pytest.approx(truth(trained).tolist(), abs=1e-4)
+
+
 def test_quadrature_finds_a_posterior_with_two_modes():
     """x = z^2 + noise has modes at +-sqrt(x); the truth is a fine sum over a line that holds all of p(z)."""
     trained = binary(latent=1, parts=12, n=4, gain=0.0)
@@ -164,6 +180,79 @@ def test_annealing_is_within_a_tenth_of_a_nat(known, exact, start):
     assert found.what.startswith("lower bound in expectation, AIS")
 
 
+def test_few_draws_are_refused_by_appendix_d(known):
+    """A density with more numbers than draws gave probabilities of e^100,000,000."""
+    for draws in (1, 5, 49):
+        with pytest.raises(
+            InputError, match=f"{draws} draws are too few to fit a density to 2 latents; give at least 50"
+        ):
+            log_likelihood(known, method="appendix-d", samples=draws)
+    with pytest.raises(InputError, match="give at least 110"):
+        log_likelihood(binary(latent=10, n=1), method="appendix-d", samples=109)
+
+
+def figures(**changed):
+    """An estimate of ten binary examples, some figure of which is wrong."""
+    of = torch.full((10,), -3.0).double(), torch.full((10,), 100), torch.full((10,), 50.0), torch.zeros(10)
+    plain = dict(zip(("log_p", "weights", "effective", "pareto_k"), of, strict=True)) | {"kind": "binary", "parts": 4}
+    plain |= {"rows": torch.arange(10), "method": "appendix-d", "what": "estimate", "split": "test", "samples": 100}
+    return LogLikelihood(**plain | {"binarisation": "none", "seed": 0, "sha256": "0"} | changed)
+
+
+DOUBTS = {
+    "nothing": ({}, None),
+    "a probability above 1": ({"log_p": torch.linspace(-3, 0.1, 10).double()}, "above 0 in 1 of 10 examples"),
+    "a density above 1": ({"log_p": torch.full((10,), 2.0).double(), "kind": "real"}, None),
+    "a heavy tail": ({"pareto_k": torch.full((10,), 0.9)}, "the true log p(x) is lower"),
+    "few effective draws": ({"effective": torch.full((10,), 3.0)}, "fewer than 10 effective samples in 10 of 10"),
+    "one chain for all": (
+        {"effective": torch.full((10,), 1.2), "method": "annealed", "samples": 16},
+        "take more temperatures",
+    ),
+    "a likelihood of other data": ({"warning": "no likelihood of such data"}, "no likelihood of such data"),
+}
+
+
+@pytest.mark.parametrize("case", DOUBTS)
+def test_what_is_doubtful_is_said(case):
+    changed, words = DOUBTS[case]
+    said = list(doubts(figures(**changed)))
+    assert (not said) if words is None else (len(said) == 1 and words in said[0])
+
+
+def test_bits_are_spoken_of_where_nats_are_those_of_a_probability(known):
+    found = log_likelihood(known, samples=5)
+    assert "bits per value" in "\n".join(found.lines()) and "bits_per_dimension" in found.json()
+    levels = data_floor.from_array(np.random.default_rng(0).integers(0, 256, (20, 6)).astype(np.uint8))
+    model = assemble(summary(levels), latent=2, likelihood={"name": "normal"})
+    density = log_likelihood(finished(model, levels), samples=5, examples=2)
+    assert "bits" not in "\n".join(density.lines()) + str(density.json())
+    assert density.notes[0] == model.likelihood.warning(summary(levels))
+
+
+def test_the_condition_stands_in_every_figure():
+    trained = binary(n=3, condition={"name": "labels"}, prior={"name": "conditional-normal"})
+    found = log_likelihood(trained, samples=5)
+    assert found.lines()[0].startswith("log p(x | label) ")
+    assert found.json()["log_p"]["of"] == "log p(x | label)"
+    assert found.json()["nll"]["what"] == "-log p(x | label), lower is better"
+
+
+def test_examples_of_the_model_are_the_same_in_any_precision(known):
+    """They are drawn in float32."""
+    single = copy.deepcopy(known.model).float()
+    for a, b in zip(simulated(single, torch.arange(9), 0), simulated(known.model, torch.arange(9), 0), strict=True):
+        assert torch.equal(a, b.float()) and b.dtype == torch.float64
+
+
+def test_draws_of_the_prior_belong_to_the_row_and_not_to_its_place():
+    model = binary(n=3, condition={"name": "labels"}, prior={"name": "conditional-normal"}).model
+    x, y = torch.zeros(3, 30).double(), torch.tensor([0, 1, 2])
+    every = prior_draws(Problem(model, x, y), [4, 5, 6], 7, 0, 1)
+    alone = prior_draws(Problem(model, x[2:], y[2:]), [6], 7, 0, 1)
+    assert torch.equal(every[:, 2], alone[:, 0])
+
+
 def test_the_bracket_covers_the_truth(known):
     """Of 20 examples drawn from the model; on average the two sides lie about the truth within their own error."""
     found = bracket(known, 20, samples=16, temperatures=60)
@@ -186,28 +275,49 @@ def test_few_temperatures_leave_a_wide_bracket(known):
     assert wide.gap.value > 5 * max(narrow.gap.value, 0.1)
 
 
-def states(parts: int = 10):
-    """Every state of ``parts`` binary variables under a small model."""
-    trained = binary(latent=2, parts=parts, n=1, fit=300, gain=1.5)
-    every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=parts)))
-    data = Data("states", "binary", (parts,), {"test": Split(every)}, trained.data.record)
-    return finished(trained.model, data)
+def states(trained, parts: int):
+    """Every state of ``parts`` binary variables under a model."""
+    every = (torch.arange(2**parts)[:, None] >> torch.arange(parts)) & 1
+    return finished(
+        trained.model, Data("states", "binary", (parts,), {"test": Split(every.float())}, trained.data.record)
+    )
+
+
+def sums_to_1(trained, samples: int) -> None:
+    """Each estimate is unbiased for p(x), so that their sum is for 1: a false alarm at 5 deviations, 6e-7."""
+    found = log_likelihood(trained, samples=samples)
+    p = found.log_p.exp()
+    error = (p.square() * (1 / found.effective - 1 / samples).clamp(min=0)).sum().sqrt()
+    assert abs(p.sum() - 1) < 5 * error < 0.1
 
 
 def test_the_probabilities_of_all_states_sum_to_1():
-    """1,024 states, each estimate unbiased for p(x): a false alarm at 5 deviations, 6e-7."""
-    trained = states()
-    found = log_likelihood(trained, samples=200)
-    p = found.log_p.exp()
-    error = (p.square() * (1 / found.effective - 1 / 200).clamp(min=0)).sum().sqrt()
-    assert abs(p.sum() - 1) < 5 * error < 0.05
+    """1,024 states."""
+    trained = states(binary(latent=2, parts=10, n=1, fit=300, gain=1.5), 10)
+    sums_to_1(trained, 200)
     by_grid = log_likelihood(trained, method="quadrature", tolerance=1e-5)
     assert by_grid.log_p.exp().sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_probabilities_of_all_65_536_states_sum_to_1():
+    sums_to_1(states(binary(latent=2, parts=16, n=1, fit=300, gain=1.5), 16), 20)
+
+
+NLTCS = Path(os.environ.get("LOWERBOUND_DATA", "")) / "binary" / "nltcs.npz"
+
+
+@pytest.mark.skipif(not NLTCS.is_file(), reason="needs binary/nltcs.npz in $LOWERBOUND_DATA")
+def test_the_probabilities_of_all_states_of_nltcs_sum_to_1(tmp_path):
+    """Its 16 variables have 65,536 states; the model is trained for two epochs, on them as they are in the file."""
+    with np.load(NLTCS) as held:
+        data = data_floor.from_array(held["train"].astype(np.float32), name="nltcs")
+    sums_to_1(states(trained_on(tmp_path / "run", data, encoder={"hidden": [16]}, training={"epochs": 2}), 16), 20)
 
 
 REFUSED = {
     "unknown method": ({"method": "import"}, "did you mean importance"),
     "unknown split": ({"split": "exam"}, "it has: train, test"),
+    "samples of a grid": ({"method": "quadrature", "samples": 10}, "quadrature draws no samples"),
     "no samples": ({"samples": 0}, "from 1 to"),
     "no such row": ({"examples": [0, 99]}, "rows go from 0 to 29"),
     "no examples": ({"examples": 0}, "at least 1"),

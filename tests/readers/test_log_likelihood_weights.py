@@ -20,8 +20,10 @@ from lowerbound.readers.log_likelihood import (
     log_likelihood,
     noise,
     pareto,
+    tiles,
     weights,
 )
+from lowerbound.readers.log_likelihood.problem import Examples
 from lowerbound.readers.log_likelihood.softplus import log_bernoulli, sum_softplus_
 
 from .known import binary, linear
@@ -51,6 +53,7 @@ def test_no_order_batch_or_budget_changes_a_figure(known, case, monkeypatch):
     """To 1e-12 in float64: the noise belongs to the row and the sample."""
     monkeypatch.setattr(appendix_d, "BURN_IN", 40)
     monkeypatch.setattr(appendix_d, "CHAINS", 10)
+    monkeypatch.setattr(tiles, "TILE", 2**18)
     settings = SAME[case]
     whole = log_likelihood(known, **settings)
     backwards = log_likelihood(known, examples=list(range(22, -1, -1)), **settings)
@@ -63,6 +66,51 @@ def test_no_order_batch_or_budget_changes_a_figure(known, case, monkeypatch):
     if settings["method"] == "importance":
         assert small.effective.tolist() == pytest.approx(whole.effective.tolist(), rel=1e-10)
         assert small.pareto_k.tolist() == pytest.approx(whole.pareto_k.tolist(), abs=1e-9)
+
+
+CHAINS = {"annealed": {"samples": 16, "temperatures": 40}, "appendix-d": {"samples": 60}}
+
+
+@pytest.mark.parametrize("method", CHAINS)
+def test_chains_of_a_conditional_model_are_the_same_in_any_company(method, monkeypatch):
+    """At the chains and the burn-in that are the default, to the last bit."""
+    monkeypatch.setattr(tiles, "TILE", 2**18)
+    trained = binary(latent=3, parts=21, n=12, condition={"name": "labels"}, prior={"name": "conditional-normal"})
+    whole = log_likelihood(trained, method=method, **CHAINS[method]).log_p
+    for rows in ([3, 11, 0, 7, 5], [8]):
+        found = log_likelihood(trained, method=method, examples=rows, **CHAINS[method])
+        assert torch.equal(found.log_p, whole[rows])
+
+
+@pytest.mark.parametrize("method", CHAINS)
+def test_every_example_has_its_chains(known, method, monkeypatch):
+    """Also those of the last tile, which is not full."""
+    monkeypatch.setattr(tiles, "TILE", 2**18)
+    monkeypatch.setattr(appendix_d, "BURN_IN", 1)
+    settings = CHAINS[method] | ({"temperatures": 1} if method == "annealed" else {})
+    found = log_likelihood(known, method=method, **settings)
+    assert len(found.log_p) == 23 and found.weights.tolist() == [settings["samples"]] * 23
+
+
+def test_the_shape_of_a_tile_depends_on_the_model_alone(known):
+    """Not on the rows, nor on the budget, which a tile must fit into."""
+    source = Examples(known.model, torch.arange(23), lambda r: (known.data.splits["test"].x[r], None))
+    few = Examples(known.model, torch.tensor([22, 5]), source.batch)
+    sizes = {len(t.rows) for e, memory in ((source, 256), (source, 8), (few, 256)) for t in tiles.tiles(e, 200, memory)}
+    assert len(sizes) == 1
+    (size,) = sizes
+    for tile in tiles.tiles(source, 200, 256):
+        assert (tile.rows[tile.places] % size).tolist() == tile.places.tolist()
+    with pytest.raises(InputError, match="MiB are too few; give at least"):
+        tiles.tiles(source, 200, 0.5)
+
+
+def test_figures_come_in_the_order_that_was_asked_for(known):
+    """Whatever tile and place their examples are in: here log p is the number of the row."""
+    rows = torch.tensor([22, 3, 19, 3, 0])
+    source = Examples(known.model, rows, lambda r: (known.data.splits["test"].x[r], None))
+    (found,) = tiles.by_tile(source, 400, 256, lambda r: [r.double().expand(400, -1)], lambda done, total: None)
+    assert found.log_p.tolist() == pytest.approx(rows.tolist(), abs=1e-9)
 
 
 def test_threads_change_no_figure(known):
@@ -234,7 +282,7 @@ def test_bfloat16_says_how_far_it_is_off(known):
 
 
 def test_bfloat16_that_is_too_far_off_is_told(known, monkeypatch):
-    monkeypatch.setattr("lowerbound.readers.log_likelihood.estimate.ALLOWED", 1e-9)
+    monkeypatch.setattr("lowerbound.readers.log_likelihood.doubts.ALLOWED", 1e-9)
     found = log_likelihood(known, samples=100, precision="bfloat16")
     assert "use float32" in found.notes[0]
 
@@ -306,6 +354,22 @@ def test_fresh_binarisation_of_the_training_split_belongs_to_the_row():
     x, _ = fetched(trained, "train", torch.arange(5), 0)
     y, _ = fetched(trained, "train", torch.tensor([3, 1]), 0)
     assert torch.equal(y, x[[3, 1]]) and set(x.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("memory", [math.inf, math.nan])
+def test_memory_that_is_no_number_is_refused(known, memory):
+    with pytest.raises(InputError, match="give a number of MiB"):
+        log_likelihood(known, samples=5, memory=memory)
+
+
+def test_the_budget_counts_the_components_of_the_prior():
+    """Their densities are (components, latent) for every sample: far more than this decoder writes."""
+    each = []
+    for components in (1, 1000):
+        trained = binary(latent=4, parts=8, n=2, prior={"name": "mixture", "components": components})
+        source = Examples(trained.model, torch.arange(2), lambda r, t=trained: (t.data.splits["test"].x[r], None))
+        each.append(importance.footprint(source))
+    assert each[1] - each[0] >= 3 * 999 * 4 * 8
 
 
 def test_too_little_memory_says_how_much(known):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from lowerbound.data.dataset import Kind
-from lowerbound.data.scan import Facts
+from lowerbound.data.scan import Facts, blocks
 from lowerbound.errors import InputError, nearest
 
 KINDS: tuple[Kind, ...] = ("binary", "unit", "levels", "real", "count", "table", "sequence", "series")
+DISCRETE: tuple[Kind, ...] = ("binary", "levels", "count", "sequence")
+"""Kinds of data whose nats are those of a code, so that bits may be spoken of."""
 BYTE = 255
 
 
@@ -96,3 +100,24 @@ def _divisor(kind: Kind, dtype: np.dtype, facts: Facts) -> float:
     if kind == "unit" and dtype.kind in "iu" and facts.high > 1:
         return float(np.iinfo(dtype).max if dtype.itemsize <= 2 else max(BYTE, facts.high))
     return float(BYTE) if kind == "binary" and facts.two and facts.high == BYTE else 1.0
+
+
+def coded(kind: str, warning: str) -> bool:
+    """Whether nats of such data are a code length: of discrete data, by a likelihood without a warning.
+
+    >>> coded("levels", ""), coded("levels", "a density, no probability"), coded("real", "")
+    (True, False, False)
+    """
+    return kind in DISCRETE and not warning
+
+
+def part(kind: str) -> str:
+    """What an example is made of, in a word."""
+    return "symbol" if kind == "sequence" else "value"
+
+
+def parts_of(kind: str, shape: tuple[int, ...], x: Any) -> float:
+    """The values that are modelled of an example of ``shape``; of sequences, the symbols of one of ``x`` on average."""
+    if kind != "sequence":
+        return math.prod(shape)
+    return sum(int((~np.isnan(block)).sum()) for _, block in blocks(x)) / len(x)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 METHODS = ("bound", "importance", "annealed", "appendix-d", "quadrature", "exact")
 OF = {
+    "--batch": ("bound",),
+    "--samples": ("bound", "importance", "annealed", "appendix-d"),
+    "--memory": ("importance", "annealed", "appendix-d", "quadrature"),
+    "--start": ("annealed", "appendix-d"),
     "--precision": ("importance", "annealed", "appendix-d"),
     "--temperatures": ("annealed",),
     "--reverse": ("annealed",),
@@ -50,9 +54,13 @@ def evaluate(
         ),
     ] = None,
     seed: options.Seed = 0,
-    batch: Annotated[int, typer.Option(help="Examples at a time; changes no figure.", metavar="N", min=1)] = 1000,
+    batch: Annotated[
+        int | None, typer.Option(help="With bound: examples at a time (default 1000); changes no figure.", min=1)
+    ] = None,
     examples: Annotated[int | None, typer.Option(help="Only the first so many examples.", metavar="N", min=1)] = None,
-    memory: Annotated[float, typer.Option(help="MiB to work in; changes no figure.", metavar="MIB", min=1)] = 256,
+    memory: Annotated[
+        float | None, typer.Option(help="MiB to work in (default 256); changes no figure.", metavar="MIB", min=1)
+    ] = None,
     precision: Annotated[
         str | None,
         typer.Option(help="Of the decoder: float32, float64, bfloat16 (its error is measured).", metavar="NAME"),
@@ -63,6 +71,13 @@ def evaluate(
     reverse: Annotated[
         bool, typer.Option("--reverse", help="With annealed: on examples drawn from the model, from both sides.")
     ] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="With annealed and appendix-d: chains start from the posterior of the encoder, or the prior.",
+            metavar="NAME",
+        ),
+    ] = None,
     fit: Annotated[
         str | None, typer.Option(help="With appendix-d: full, diagonal or kernel (default full).", metavar="NAME")
     ] = None,
@@ -84,14 +99,20 @@ def evaluate(
     exact is the closed form of a linear model. Each figure says what it is.
     """
     given = {"--precision": precision, "--temperatures": temperatures, "--reverse": reverse or None, "--fit": fit}
-    checked(method, given | {"--examples": examples}, arrays)
+    given |= {"--examples": examples, "--batch": batch, "--samples": samples, "--memory": memory, "--start": start}
+    checked(method, given, arrays)
+    if reverse and split is not None:
+        raise InputError(
+            "its examples are drawn from the model, of no split", where="--reverse", mend="leave --split out"
+        )
     options.use_threads(threads)
     trained = open_run(run, data_dir, device)
     if method == "bound":
-        found: Any = bound(trained, split_of(trained, split), samples or 1, seed, batch, arrays)
+        found: Any = bound(trained, split_of(trained, split), samples or 1, seed, batch or 1000, arrays)
     else:
-        named = {k: v for k, v in (("temperatures", temperatures), ("fit", fit)) if v is not None}
-        shared = {"samples": samples, "seed": seed, "memory": memory, "precision": precision} | named
+        chosen = {"temperatures": temperatures, "fit": fit, "start": start, "memory": memory}
+        named = {k: v for k, v in chosen.items() if v is not None}
+        shared = {"samples": samples, "seed": seed, "precision": precision} | named
         found = estimated(trained, split, method, examples, reverse, shared)
         keep(found.arrays(), arrays)
     named = classes(trained, found.split) if method == "bound" else None
@@ -113,7 +134,7 @@ def checked(method: str, given: dict[str, Any], arrays: Path | None) -> None:
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}", where="--method", mend=nearest(method, METHODS))
     for flag, methods in OF.items():
-        if given[flag] is not None and method not in methods:
+        if given.get(flag) is not None and method not in methods:
             raise InputError(f"not for method {method}", where=flag, mend=f"it is for {', '.join(methods)}")
     if arrays is not None:
         if arrays.suffix.lower() != ".npz":

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from lowerbound.data.scan import blocks
+from lowerbound.data.kinds import coded, part, parts_of
 from lowerbound.errors import InputError
 from lowerbound.maths.units import Estimate, bits, bits_per_part, sum_latent
 from lowerbound.model.autoencoder import Autoencoder
 from lowerbound.training.load import Trained, summary_of
 from lowerbound.training.measure import ACTIVE, Measured, measure
-
-DISCRETE = ("binary", "levels", "count", "sequence")
-"""Kinds of data whose nats are those of a code, so that bits may be spoken of."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,7 @@ class Evaluation:
     @property
     def discrete(self) -> bool:
         """Whether the bound is one on a probability, so that it is a code length too."""
-        return self.kind in DISCRETE and not self.warning
+        return coded(self.kind, self.warning)
 
     @property
     def exact(self) -> bool:
@@ -73,7 +67,7 @@ class Evaluation:
     @property
     def part(self) -> str:
         """What an example is made of."""
-        return "symbol" if self.kind == "sequence" else "value"
+        return part(self.kind)
 
     def json(self) -> dict[str, Any]:
         """JSON-ready figures; every one with its unit."""
@@ -167,7 +161,7 @@ def summarise(trained: Trained, measured: Measured, split: str, samples: int, se
         samples=samples,
         seed=seed,
         kind=record["kind"],
-        parts=parts_of(trained, split),
+        parts=parts_of(record["kind"], model.shape, trained.data.splits[split].x),
         sha256=record["sha256"],
         bounded=model.condition.bounded,
         warning=model.likelihood.warning(summary_of(record)) or "",
@@ -179,13 +173,3 @@ def names_of(model: Autoencoder, measured: Measured) -> tuple[str, ...]:
     label = ("label",) if model.condition.inferred and measured.bounded else ()
     columns = measured.rate.shape[1] - len(label)
     return (("code",) if columns == 1 < model.latent else tuple(f"z{j}" for j in range(columns))) + label
-
-
-def parts_of(trained: Trained, split: str) -> float:
-    """The values that are modelled of an example; of sequences, the symbols of one on average."""
-    record = trained.run.record()
-    if record["kind"] != "sequence":
-        return math.prod(trained.model.shape)
-    x = trained.data.splits[split].x
-    there = [~np.isnan(block) for _, block in blocks(x)]
-    return sum(int(part.sum()) for part in there) / len(x)

@@ -14,7 +14,9 @@ Source: Neal 2001 (Statistics and Computing 11), eq. 3 to 8; Grosse et al. 2015 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,8 +24,8 @@ from torch import Tensor
 from lowerbound.readers.log_likelihood.hmc import Density, Mover, State, needs_real_codes, scale_of
 from lowerbound.readers.log_likelihood.importance import Weighed
 from lowerbound.readers.log_likelihood.noise import CHAIN, FRESH, SIMULATED, Streams
-from lowerbound.readers.log_likelihood.problem import Examples, Problem, fitting, footprint
-from lowerbound.readers.log_likelihood.weights import Weights
+from lowerbound.readers.log_likelihood.problem import Examples, Problem
+from lowerbound.readers.log_likelihood.tiles import by_tile
 from lowerbound.training.randomness import mix
 
 PILOT = 8
@@ -99,19 +101,19 @@ class Annealer:
 
 def prior_draws(problem: Problem, rows: list[int], samples: int, seed: int, purpose: int) -> Tensor:
     """Codes of the prior (samples, batch, width), keyed by row."""
-    drawn = []
-    for i, row in enumerate(rows):
-        with torch.random.fork_rng(devices=[]):
+    model, drawn = in_float32(problem.model), []
+    conditional = bool(problem.model.condition.width)
+    with torch.random.fork_rng(devices=[]):
+        for i, row in enumerate(rows):
+            p = model.prior_at(problem.c[i : i + 1].float() if conditional else problem.c)
             torch.manual_seed(mix(purpose, seed, row))
-            z = problem.p.sample((samples,))
-        drawn.append(z[:, i] if z.dim() == 3 else z)
+            drawn.append(p.sample((samples,)).reshape(samples, -1))
     return torch.stack(drawn, 1).to(problem.like)
 
 
-def batches(examples: Examples, samples: int, memory: float) -> list[Tensor]:
-    """Rows in groups whose chains, with what their gradients need, fit into the budget."""
-    held = fitting(memory, 4 * footprint(examples) * samples)
-    return list(examples.rows.split(min(held, 256)))
+def in_float32(model: Any) -> Any:
+    """The model, or a copy, in the precision in which everything is drawn."""
+    return model if next(model.parameters()).dtype == torch.float32 else copy.deepcopy(model).float()
 
 
 def annealed(
@@ -125,16 +127,12 @@ def annealed(
     progress: Callable[[int, int], None],
 ) -> Weighed:
     """Forward: the weights of ``samples`` chains an example."""
-    found, done = [], 0
-    for rows in batches(examples, max(samples, PILOT), memory):
-        with torch.no_grad():
-            annealer = Annealer(
-                examples.problem(rows), rows.tolist(), start=start, temperatures=temperatures, seed=seed
-            )
-            found.append(gathered(annealer.forward(samples)))
-        done += len(rows)
-        progress(done, len(examples))
-    return Weighed.cat(found)
+
+    def work(rows: Tensor) -> list[Tensor]:
+        problem = examples.problem(rows)
+        return [Annealer(problem, rows.tolist(), start=start, temperatures=temperatures, seed=seed).forward(samples)]
+
+    return by_tile(examples, max(samples, PILOT), memory, work, progress)[0]
 
 
 def bracketed(
@@ -149,35 +147,29 @@ def bracketed(
     progress: Callable[[int, int], None],
 ) -> tuple[Weighed, Weighed]:
     """Both directions, where ``codes(rows)`` are exact posterior draws: the lower side and the upper side."""
-    lower, upper, done = [], [], 0
-    for rows in batches(examples, max(samples, PILOT), memory):
-        with torch.no_grad():
-            annealer = Annealer(
-                examples.problem(rows), rows.tolist(), start=start, temperatures=temperatures, seed=seed
-            )
-            lower.append(gathered(annealer.forward(samples)))
-            upper.append(gathered(annealer.backward(codes(rows), samples)).inverted())
-        done += len(rows)
-        progress(done, len(examples))
-    return Weighed.cat(lower), Weighed.cat(upper)
+
+    def work(rows: Tensor) -> list[Tensor]:
+        problem = examples.problem(rows)
+        annealer = Annealer(problem, rows.tolist(), start=start, temperatures=temperatures, seed=seed)
+        return [annealer.forward(samples), annealer.backward(codes(rows), samples)]
+
+    lower, upper = by_tile(examples, max(samples, PILOT), memory, work, progress)
+    return lower, upper.inverted()
 
 
-def gathered(log_w: Tensor) -> Weighed:
-    """The figures of log weights (samples, batch)."""
-    weights = Weights(log_w.shape[1], log_w.shape[0])
-    weights.add(log_w.T.double().cpu())
-    return Weighed.of(weights)
+def simulated(model: Any, rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """x (n, *shape) drawn from the model and the codes (n, width) that they were drawn from, keyed by row.
 
-
-def simulated(model: object, rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """x (n, *shape) drawn from the model and the codes (n, width) that they were drawn from, keyed by row."""
+    They are drawn in float32 by a model of any precision, and come in that of the model.
+    """
     xs, zs = [], []
-    p = model.prior_at()  # type: ignore[attr-defined]
+    drawer, like = in_float32(model), next(model.parameters())
+    p = drawer.prior_at()
     for row in rows.tolist():
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mix(SIMULATED, seed, row))
             z = p.sample((1,))
-            x = model.decode(z).sample()  # type: ignore[attr-defined]
+            x = drawer.decode(z).sample()
         xs.append(x)
         zs.append(z)
-    return torch.cat(xs), torch.cat(zs)
+    return torch.cat(xs).to(like), torch.cat(zs).to(like)

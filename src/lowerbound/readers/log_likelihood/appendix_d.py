@@ -20,14 +20,17 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from lowerbound.maths.units import log_mean_exp
-from lowerbound.readers.log_likelihood.annealed import FIRST_STEP, batches, gathered, prior_draws
+from lowerbound.readers.log_likelihood.annealed import FIRST_STEP, prior_draws
 from lowerbound.readers.log_likelihood.hmc import Density, Mover, State, needs_real_codes, scale_of
 from lowerbound.readers.log_likelihood.importance import Weighed
 from lowerbound.readers.log_likelihood.noise import CHAIN, FRESH, Streams
 from lowerbound.readers.log_likelihood.problem import Examples, Problem
+from lowerbound.readers.log_likelihood.tiles import by_tile
 
 CHAINS = 50
 """Chains an example; the paper ran one."""
+DRAWS = 10
+"""Draws that are asked for of each latent, and once more: of fewer a covariance is a guess."""
 BURN_IN = 100
 """Moves that are thrown away, while the step sizes are found."""
 THIN = 2
@@ -46,14 +49,11 @@ def appendix_d(
     progress: Callable[[int, int], None],
 ) -> Weighed:
     """The weights of ``samples`` posterior draws an example, under a density fitted to as many others."""
-    found, done = [], 0
-    for rows in batches(examples, CHAINS, memory):
-        with torch.no_grad():
-            weights = inverse_weights(examples.problem(rows), rows.tolist(), samples, seed, fit, start)
-        found.append(gathered(weights).inverted())
-        done += len(rows)
-        progress(done, len(examples))
-    return Weighed.cat(found)
+
+    def work(rows: Tensor) -> list[Tensor]:
+        return [inverse_weights(examples.problem(rows), rows.tolist(), samples, seed, fit, start)]
+
+    return by_tile(examples, CHAINS, memory, work, progress)[0].inverted()
 
 
 def inverse_weights(problem: Problem, rows: list[int], samples: int, seed: int, fit: str, start: str) -> Tensor:

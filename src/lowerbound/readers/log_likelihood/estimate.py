@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lowerbound.data.kinds import parts_of
 from lowerbound.errors import InputError, nearest
 from lowerbound.maths.units import mean_examples
 from lowerbound.model.linear import LinearAutoencoder
 from lowerbound.readers.log_likelihood import annealed, appendix_d, quadrature
+from lowerbound.readers.log_likelihood.doubts import doubts
 from lowerbound.readers.log_likelihood.importance import Weighed, importance
 from lowerbound.readers.log_likelihood.problem import Examples
 from lowerbound.readers.log_likelihood.result import Bracket, LogLikelihood
-from lowerbound.readers.log_likelihood.rows import fetched, rows_of, shape_of
-from lowerbound.training.load import Trained
+from lowerbound.readers.log_likelihood.rows import fetched, rows_of
+from lowerbound.training.load import Trained, summary_of
 from lowerbound.training.measure import evaluating
 
 SAMPLES = {"importance": 5000, "annealed": 16, "appendix-d": 1000, "quadrature": 0, "exact": 0}
 """Method -> samples, chains or draws an example, where nobody says how many."""
 MOST = 10_000_000
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
-ALLOWED = 0.02
-"""Nats that a decoder in bfloat16 may be off before it is said."""
 CHECKED = 16
 """Examples on which that is measured."""
 Progress = Callable[[int, int], None]
@@ -85,6 +85,10 @@ def by_annealing(source: Examples, o: Options) -> Found:
 
 def by_appendix_d(source: Examples, o: Options) -> Found:
     """The estimator of the AEVB paper."""
+    fewest = max(appendix_d.CHAINS, appendix_d.DRAWS * (source.model.width + 1))
+    if o.samples < fewest:
+        what = f"{o.samples} draws are too few to fit a density to {source.model.width} latents"
+        raise InputError(what, where="samples", mend=f"give at least {fewest}")
     found = appendix_d.appendix_d(source, fit=o.fit, start=o.start, **o.common)
     what = f"estimate, appendix D, {o.samples} posterior draws (an upper bound in expectation if the chains mix)"
     return found, what, {"fit": o.fit, "start": o.start}
@@ -141,7 +145,7 @@ def log_likelihood(
             latents), quadrature (exact to ``tolerance``, up to 3 latents), exact (a linear model).
         samples: importance samples, chains, or posterior draws an example; None for 5000, 16 and 1000.
         seed: of the noise, which belongs to the example's row and the sample's index.
-        memory: MiB to work in; changes no figure.
+        memory: MiB to work in; changes no figure. Chains (annealed, appendix-d) take up to 8, or those of one example.
         examples: only the first so many of the split, or only these rows.
         precision: of the decoder: float32, float64, or bfloat16 with its error measured; None for the run's own.
         temperatures: of annealed: more of them, a tighter bound.
@@ -161,7 +165,10 @@ def log_likelihood(
     )
     with evaluating(model):
         found, what, settings = METHODS[method](Examples(model, rows, lambda r: fetched(trained, split, r, seed)), o)
-    return described(trained, found, rows, split, method, what, settings, o)
+    x = trained.data.splits[split].x
+    return described(
+        trained, found, rows, split, method, what, settings, o, x[rows.numpy()] if examples is not None else x
+    )
 
 
 def bracket(
@@ -192,7 +199,7 @@ def bracket(
     words = f"AIS, {o.samples} chains over {o.temperatures} temperatures"
     whats = f"lower bound in expectation, {words}", f"upper bound in expectation, reverse {words}"
     both = [
-        described(trained, found, rows, "simulated", "annealed", what, o.path, o)
+        described(trained, found, rows, "simulated", "annealed", what, o.path, o, x)
         for found, what in zip(sides, whats, strict=True)
     ]
     return Bracket(*both)
@@ -203,7 +210,9 @@ def prepared(
 ) -> tuple[Any, Options]:
     """The model in the precision that the method needs, and the options, checked."""
     samples = SAMPLES[method] if samples is None else samples
-    if method in ("importance", "annealed", "appendix-d") and not 1 <= samples <= MOST:
+    if not SAMPLES[method] and samples:
+        raise InputError(f"method {method} draws no samples", where="samples", mend="leave it out")
+    if SAMPLES[method] and not 1 <= samples <= MOST:
         raise InputError(f"{samples} samples", where="samples", mend=f"give a number from 1 to {MOST:,}")
     own = str(next(trained.model.parameters()).dtype).removeprefix("torch.")
     precision = ("float64" if method in ("quadrature", "exact") else own) if precision is None else precision
@@ -263,11 +272,11 @@ def described(
     what: str,
     settings: dict[str, Any],
     o: Options,
+    x: Any,
 ) -> LogLikelihood:
-    """The figures with all that they were computed from, and what is doubtful about them."""
-    record = trained.run.record()
-    error = settings.get("precision_error")
-    return LogLikelihood(
+    """The figures with all that they were computed from, and what is doubtful about them; of examples x."""
+    record, model = trained.run.record(), trained.model
+    told = LogLikelihood(
         log_p=found.log_p,
         weights=found.counted,
         effective=found.effective,
@@ -280,25 +289,12 @@ def described(
         samples=o.samples,
         seed=o.seed,
         kind=record["kind"],
-        parts=shape_of(trained).numel(),
+        parts=parts_of(record["kind"], model.shape, x),
         sha256=record["sha256"],
+        bounded=model.condition.bounded,
+        warning=model.likelihood.warning(summary_of(record)) or "",
         precision=o.precision,
-        precision_error=error,
+        precision_error=settings.get("precision_error"),
         settings={k: v for k, v in settings.items() if k != "precision_error"},
-        notes=tuple(doubts(found, method, settings, o)),
     )
-
-
-def doubts(found: Weighed, method: str, settings: dict[str, Any], o: Options) -> list[str]:
-    """Sentences for people, where a figure is not what it seems."""
-    said = []
-    error = settings.get("precision_error")
-    if error is not None:
-        verdict = "more than is allowed: use float32" if abs(error) > ALLOWED else "within what is allowed"
-        said.append(f"bfloat16 moves log p(x) by {error:+.4f} nats ({ALLOWED} are allowed): {verdict}")
-    bad = int((found.pareto_k > 0.7).sum())
-    if method == "importance" and 2 * bad > len(found.log_p):
-        said.append("most Pareto k are above 0.7: the true log p(x) is higher; take more samples, or method annealed")
-    if settings.get("grids_differ_at_most", 0.0) > o.tolerance:
-        said.append("the finest grids do not agree to the tolerance: the posterior is too uneven for quadrature")
-    return said
+    return replace(told, notes=tuple(doubts(told)))

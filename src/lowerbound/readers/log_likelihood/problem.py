@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +14,14 @@ from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
 from lowerbound.errors import InputError
+from lowerbound.maths.mixture import Mixture
 from lowerbound.maths.units import at_least_float32, sum_parts
 from lowerbound.model.likelihoods.bernoulli import Bernoulli
 from lowerbound.readers.log_likelihood.softplus import log_bernoulli
 
 MIB = 2**20
+BROADCAST = 4
+"""Tensors of samples x components x latent that the density of a mixture holds at a time."""
 
 
 class Problem:
@@ -92,26 +96,38 @@ class Examples:
 
 
 def footprint(examples: Examples) -> int:
-    """Bytes that the decoder writes for one latent sample: what each of its modules gives out, seen once."""
-    problem = examples.problem(examples.rows[:1])
+    """Bytes that are written for one latent sample: what each module of q, p and the decoder gives out, seen once."""
+    model, problem = examples.model, examples.problem(examples.rows[:1])
     seen: list[int] = []
 
     def note(module: nn.Module, given: Any, out: Any) -> None:
         seen.append(out.numel() * out.element_size() if isinstance(out, Tensor) else 0)
 
-    leaves = [m for m in examples.model.decoder.modules() if not list(m.children())]
-    hooks = [m.register_forward_hook(note) for m in leaves]
-    z = torch.zeros(1, 1, examples.model.width, dtype=next(examples.model.parameters()).dtype, device=problem.x.device)
+    q, p = problem.q if model.has_bound else None, problem.p
+    parts = [m for part in (model.decoder, model.posterior, model.prior) for m in part.modules()]
+    hooks = [m.register_forward_hook(note) for m in parts if not list(m.children())]
+    z = torch.zeros(1, 1, model.width, dtype=problem.like.dtype, device=problem.x.device)
     try:
-        out = problem.model.outputs(z, problem.c, problem.target)
+        with torch.no_grad():
+            if q is not None:
+                q.transform(torch.zeros(1, 1, model.noise_width).to(problem.like))
+            p.log_prob(z)
+            out = model.outputs(z, problem.c, problem.target)
     finally:
         for hook in hooks:
             hook.remove()
-    return sum(seen) + 3 * out.numel() * out.element_size() + 16 * examples.model.width
+    return sum(seen) + 3 * out.numel() * out.element_size() + 16 * model.width + spread(p, z)
+
+
+def spread(p: Distribution, z: Tensor) -> int:
+    """Bytes of log p(z) where every component of a mixture is asked."""
+    return BROADCAST * p.logits.numel() * z.numel() * z.element_size() if isinstance(p, Mixture) else 0
 
 
 def fitting(memory: float, each: int, fewest: int = 1) -> int:
     """How many things of ``each`` bytes a budget of ``memory`` MiB holds; an InputError below ``fewest``."""
+    if not math.isfinite(memory):
+        raise InputError(f"{memory:g} MiB", where="memory", mend="give a number of MiB, such as 256")
     held = int(memory * MIB) // max(each, 1)
     if held < fewest:
         needed = -(-each * fewest // MIB)

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lowerbound.data.kinds import coded, part
 from lowerbound.maths.units import Estimate, bits_per_part
 
-DISCRETE = ("binary", "levels", "count")
-"""Kinds of data whose nats are those of a code, so that bits may be spoken of."""
 NORMAL_95 = 1.959964
 """Standard errors on each side of a 95 % interval."""
 DOUBTFUL = 0.7
@@ -21,12 +20,14 @@ DOUBTFUL = 0.7
 
 @dataclass(frozen=True)
 class LogLikelihood:
-    """log p(x) of the examples of one split, nats per example, higher is better.
+    """log p(x) of the examples of one split, or log p(x | label), nats per example, higher is better.
 
     *Shapes*, all float64 and in the order of ``rows`` (n,): ``log_p`` (n,); ``weights`` (n,), how many weights were
     counted; ``effective`` (n,), the effective sample size; ``pareto_k`` (n,), the shape of the tail of the weights; NaN
     where a method has none. ``what`` says what the numbers are: a bound and on which side, an estimate, or exact.
-    ``precision_error`` is the measured error of a decoder in less than the model's precision, nats.
+    ``precision_error`` is the measured error of a decoder in less than the model's precision, nats. ``bounded`` is what
+    they are of, with the condition; ``warning`` why their nats are those of no probability; ``parts`` counts the values
+    that are modelled of an example, of sequences the symbols of one on average.
     """
 
     log_p: Tensor
@@ -41,12 +42,19 @@ class LogLikelihood:
     samples: int
     seed: int
     kind: str
-    parts: int
+    parts: float
     sha256: str
+    bounded: str = "log p(x)"
+    warning: str = ""
     precision: str = "float32"
     precision_error: float | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def discrete(self) -> bool:
+        """Whether its nats are those of a probability, so that it is a code length too."""
+        return coded(self.kind, self.warning)
 
     @property
     def estimate(self) -> Estimate:
@@ -80,8 +88,8 @@ class LogLikelihood:
         low, high = self.interval
         interval = {"low": low, "high": high, "level": 0.95, "unit": "nats"} if math.isfinite(high - low) else None
         out: dict[str, Any] = {
-            "log_p": self.estimate.json() | {"what": self.what, "interval": interval},
-            "nll": self.nll.json() | {"what": "-log p(x), lower is better"},
+            "log_p": self.estimate.json() | {"of": self.bounded, "what": self.what, "interval": interval},
+            "nll": self.nll.json() | {"what": f"-{self.bounded}, lower is better"},
             "method": self.method,
             "samples": self.samples,
             "weights_counted": int(self.weights.sum()),
@@ -100,19 +108,19 @@ class LogLikelihood:
         if not self.pareto_k.isnan().all():
             out["pareto_k"] = {"median": middle(self.pareto_k), "largest": self.pareto_k.max().item()}
             out["pareto_k"]["above_0.7"] = self.doubtful
-        if self.kind in DISCRETE:
-            per_part = {"value": bits_per_part(self.nll.value, self.parts), "unit": "bits per value"}
+        if self.discrete:
+            per_part = {"value": bits_per_part(self.nll.value, self.parts), "unit": f"bits per {part(self.kind)}"}
             out["bits_per_dimension"] = per_part | {"stderr": bits_per_part(self.nll.stderr, self.parts)}
         return out | {"notes": list(self.notes)}
 
     def lines(self) -> list[str]:
         """The figures for people, a line each."""
         low, high = self.interval
-        lines = [f"log p(x)    {self.estimate}   {self.what}"]
+        lines = [f"{self.bounded:<11} {self.estimate}   {self.what}"]
         if math.isfinite(high - low):
             lines.append(f"            95 % interval over examples {low:.3f} to {high:.3f} nats, higher is better")
-        if self.kind in DISCRETE:
-            lines.append(f"            {bits_per_part(self.nll.value, self.parts):.4f} bits per value")
+        if self.discrete:
+            lines.append(f"            {bits_per_part(self.nll.value, self.parts):.4f} bits per {part(self.kind)}")
         if not self.effective.isnan().all():
             effective = f"median {middle(self.effective):,.0f}, least {self.effective.min().item():,.1f}"
             lines.append(f"weights     {self.samples:,} an example; effective {effective}")

@@ -42,8 +42,3 @@ def fetched(trained: Trained, split: str, rows: Tensor, seed: int) -> tuple[Tens
             torch.manual_seed(mix(seed, int(row)))
             drawn.append(data.batch(split, row.reshape(1)))
     return torch.cat(drawn), y
-
-
-def shape_of(trained: Trained) -> torch.Size:
-    """The shape of an example."""
-    return torch.Size(trained.run.record()["shape"])
