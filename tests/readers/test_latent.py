@@ -353,6 +353,7 @@ def test_the_plane_of_heads_is_what_the_decoder_sees(heads):
     assert np.allclose(made.means, (z[:, :10] @ weight.T + z[:, 10:]).detach().numpy(), atol=1e-4)
     assert np.allclose(made.heads, weight.T.detach().numpy(), atol=1e-6)
     (low, high), (bottom, top) = made.limits
+    assert (made.heads > [low, bottom]).all() and (made.heads < [high, top]).all()
     corner = torch.tensor([low + (high - low) / 8, top - (top - bottom) / 8])
     with torch.no_grad():
         straight = heads.model.likelihood.mean(heads.model.decoder(corner[None]).reshape(1, *made_of(heads)))

@@ -120,7 +120,8 @@ def sums(space: Space, dimensions: tuple[int, int] | None, side: int) -> Plane:
     a, b = dimensions or sorted(seen.var(0).argsort(descending=True)[:2].tolist())
     if a == b or a not in known or b not in known:
         raise InputError(f"no plane of {a} and {b}", where="--dims", mend=f"give two from 0 to {len(known) - 1}")
-    limits = limits_of(torch.cat([seen, heads(trained)])[:, [a, b]], False)
+    often = heads(trained).repeat(len(seen), 1)  # so that no quantile leaves a head out
+    limits = limits_of(torch.cat([seen, often])[:, [a, b]], False)
     places = grid(seen.mean(0), limits, side, a, b)  # not nats: a place in latent space
     x = space.decode(unrepresented(trained, places.flatten(0, 1))).unflatten(0, (side, side))
     rest = f"; the other {len(known) - 2} at the mean of the examples" if len(known) > 2 else ""
