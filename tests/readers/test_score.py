@@ -172,5 +172,13 @@ def test_a_label_that_is_summed_over(tmp_path):
         score(trained, estimator="iwae")
 
 
+def test_a_score_says_what_it_bounds(run, tmp_path):
+    assert score(run[0], samples=2).json()["bound"]["what"] == "lower bound on log p(x)"
+    conditional = finished(tmp_path / "run", data_floor.load("digits"), condition={"name": "labels"})
+    found = score(conditional, samples=2, estimator="iwae")
+    assert found.json()["bound"]["what"] == "lower bound on log p(x | label) in expectation"
+    assert found.lines()[0].startswith("iwae on log p(x | label), 2 sample(s)")
+
+
 def test_one_number_is_not_infinite(run):
     assert math.isfinite(score(run[0], estimator="iwae", samples=2).stderr.max())

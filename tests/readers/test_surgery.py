@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -101,6 +102,13 @@ def test_a_full_posterior_and_a_table(wide, table):
         whole = parts.information.value + parts.correlation.value + parts.dimension_wise.value
         assert whole == pytest.approx(parts.rate.value, abs=1e-9)
         assert found.lines()
+
+
+def test_a_rate_that_is_sampled_is_called_so(run):
+    found = surgery(run[0], "test", examples=100)
+    assert "sampled" not in found.lines()[0]
+    other = replace(found, parts=replace(found.parts, sampled=True))
+    assert "(sampled: no closed form)" in other.lines()[0] and other.json()["rate"]["kind"] == "sampled"
 
 
 def test_a_model_without_a_bound_is_refused(run, monkeypatch):

@@ -42,7 +42,7 @@ class Scores:
 
     *Shapes*: ``bound``, ``stderr``, ``rate``, ``distortion`` (n,); ``features`` (n, *shape), the distortion of each
     value, which sum to ``distortion``, or None; ``ess`` (n,) for iwae; ``rows`` (n,), positions in the source.
-    *Sign*: ``bound`` higher is better; the others lower. ``stderr`` is NaN for one sample.
+    *Sign*: ``bound`` higher is better; the others lower. ``stderr`` is NaN for one sample. ``bounded`` is what is.
     """
 
     bound: np.ndarray
@@ -57,6 +57,7 @@ class Scores:
     samples: int
     seed: int
     names: tuple[str, ...]
+    bounded: str = "log p(x)"
 
     @property
     def strangeness(self) -> np.ndarray:
@@ -83,7 +84,8 @@ class Scores:
     def json(self, top: int = 10) -> dict[str, Any]:
         """JSON-ready: the mean with its error over examples, and the strangest examples."""
         return {
-            "bound": Estimate.of(torch.from_numpy(self.bound)).json(),
+            "bound": Estimate.of(torch.from_numpy(self.bound)).json()
+            | {"what": f"lower bound on {self.bounded}" + ("" if self.estimator == "elbo" else " in expectation")},
             "estimator": self.estimator,
             "samples": self.samples,
             "seed": self.seed,
@@ -114,7 +116,7 @@ class Scores:
         mean = Estimate.of(torch.from_numpy(self.bound))
         known = self.stderr[np.isfinite(self.stderr)]
         error = f"; Monte Carlo error of one: median {np.median(known):.3f} nats" if len(known) else ""
-        head = f"{self.estimator}, {self.samples} sample(s) an example: {mean}{error}"
+        head = f"{self.estimator} on {self.bounded}, {self.samples} sample(s) an example: {mean}{error}"
         rows = [f"{'row':>8}{'bound':>12}{'± MC':>9}{'rate':>9}{'distortion':>12}   dearest values, nats"]
         for i in self.strangest(top):
             dear = ", ".join(f"{name} {cost:.2f}" for name, cost in self.dearest(int(i)))
@@ -162,7 +164,8 @@ def score(
     joined = [torch.cat(column).numpy() if column[0] is not None else None for column in zip(*pieces, strict=True)]
     part = data.splits[name]
     rows = part.rows if part.rows is not None else np.arange(len(part))
-    return Scores(*joined, rows, part.labels, estimator, samples, seed, value_names(trained))  # type: ignore
+    told = estimator, samples, seed, value_names(trained), trained.model.condition.bounded
+    return Scores(*joined, rows, part.labels, *told)  # type: ignore
 
 
 def source(trained: Trained, x: Any, split: str) -> tuple[Data, str]:

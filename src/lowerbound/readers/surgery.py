@@ -87,7 +87,9 @@ class Surgery:
         ]
         if p.dimension_wise is None:
             rows[2:] = [("correlation", p.correlation, "of the dimensions of z; no part of the sum under this prior")]
-        head = f"rate           {p.rate.value:8.3f} ± {p.rate.stderr:.3f} nats = {bits(p.rate.value):.3f} bits, made of"
+        sampled = " (sampled: no closed form)" if p.sampled else ""
+        size = f"{p.rate.value:8.3f} ± {p.rate.stderr:.3f} nats = {bits(p.rate.value):.3f} bits"
+        head = f"rate           {size}{sampled}, made of"
         shown = [
             f"  {name:<13}{f.value:8.3f} ± {f.stderr:.3f}   {f'[{f.low:.3f}, {f.high:.3f}]':<18} {what}"
             for name, f, what in rows
