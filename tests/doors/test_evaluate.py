@@ -57,7 +57,7 @@ METHODS = {
 def test_every_method_says_what_its_figure_is(run, capsys, method, tmp_path, monkeypatch):
     monkeypatch.setattr("lowerbound.readers.log_likelihood.appendix_d.BURN_IN", 3)
     flags, what = METHODS[method]
-    told = ["--method", method, *flags, "--examples", 4, "--memory", 64]
+    told = ["--method", method, *flags, "--examples", 4]
     text = out(capsys, run, *told)
     assert text.startswith("log p(x) ") and what in text and "95 % interval" in text
     found = json.loads(out(capsys, run, *told, "--json", "--arrays", tmp_path / "a.npz"))
@@ -65,6 +65,11 @@ def test_every_method_says_what_its_figure_is(run, capsys, method, tmp_path, mon
     arrays = np.load(tmp_path / "a.npz")
     assert arrays["log_p"].mean() == pytest.approx(found["log_p"]["value"], abs=1e-9)
     assert arrays["rows"].tolist() == [0, 1, 2, 3]
+
+
+def test_chains_may_start_from_the_prior(run, capsys):
+    told = ["--method", "annealed", "--samples", 2, "--temperatures", 2, "--examples", 2, "--start", "prior", "--json"]
+    assert json.loads(out(capsys, run, *told))["start"] == "prior"
 
 
 def test_both_sides_of_data_drawn_from_the_model(run, capsys):
@@ -77,6 +82,14 @@ REFUSED = {
     "a flag of another method": (["--method", "importance", "--fit", "full"], "--fit: not for method importance"),
     "a flag without a method": (["--precision", "bfloat16"], "--precision: not for method bound"),
     "both sides of importance": (["--method", "importance", "--reverse"], "--reverse: not for method importance"),
+    "memory of a bound": (["--memory", "64"], "--memory: not for method bound"),
+    "batches of another method": (["--method", "importance", "--batch", "9"], "--batch: not for method importance"),
+    "samples of a grid": (["--method", "quadrature", "--samples", "10"], "--samples: not for method quadrature"),
+    "a start without chains": (["--method", "importance", "--start", "prior"], "--start: not for method importance"),
+    "an unknown start": (["--method", "annealed", "--start", "pst"], "did you mean posterior"),
+    "a split of the model's own": (["--method", "annealed", "--reverse", "--split", "train"], "of no split"),
+    "endless memory": (["--method", "importance", "--memory", "inf"], "give a number of MiB"),
+    "few draws": (["--method", "appendix-d", "--samples", "1"], "give at least 50"),
     "arrays that are no npz": (["--arrays", "a.csv"], "ends in .npz"),
     "exact of a model that is not linear": (["--method", "exact"], "is not linear"),
 }
@@ -88,3 +101,26 @@ def test_what_makes_no_sense_is_refused_in_one_line(run, capsys, case):
     assert main(["evaluate", str(run), *flags]) == 2
     said = capsys.readouterr().err.strip()
     assert words in said and "\n" not in said
+
+
+def compared(capsys, *words: object) -> str:
+    assert main(["compare", *map(str, words)]) == 0
+    return capsys.readouterr().out
+
+
+def test_runs_are_compared_by_any_method(run, capsys):
+    """A run against itself: the figure is that of evaluate, and nothing differs."""
+    alone = json.loads(out(capsys, run, "--method", "importance", "--samples", 20, "--json"))
+    found = json.loads(compared(capsys, run, run, "--method", "importance", "--samples", 20, "--json"))
+    assert found["same"]["estimator"] == "importance, samples 20, seed 0"
+    assert found["runs"][1]["figure"]["value"] == alone["log_p"]["value"]
+    assert found["runs"][1]["difference"]["value"] == 0
+    assert "log p(x)" in compared(capsys, run, run, "--method", "importance", "--samples", 2)
+
+
+@pytest.mark.parametrize(
+    "flags", [["--method", "magic"], ["--memory", "9"], ["--method", "importance", "--temperatures", "3"]]
+)
+def test_a_comparison_refuses_what_it_would_not_use(run, capsys, flags):
+    assert main(["compare", str(run), str(run), *flags]) == 2
+    assert flags[-2] in capsys.readouterr().err

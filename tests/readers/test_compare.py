@@ -16,10 +16,11 @@ import torch
 from lowerbound import data as data_floor
 from lowerbound.errors import InputError
 from lowerbound.maths.units import Estimate
-from lowerbound.readers.compare import CURES, Entry, compare, side_by_side
-from lowerbound.readers.compare_picture import picture
+from lowerbound.readers.compare import CURES, Entry, Figure, compare, side_by_side
+from lowerbound.readers.compare_picture import SIZE, picture, room
 from lowerbound.readers.evaluate import evaluate
 from lowerbound.readers.figures import page
+from lowerbound.readers.log_likelihood import log_likelihood
 from tests.readers.conftest import finished
 from tests.readers.linear import as_run, exact, plane
 
@@ -148,6 +149,45 @@ def test_another_binarisation_and_a_density_are_refused(two, tmp_path):
     normal = finished(tmp_path / "normal", data_floor.load("digits"), likelihood={"name": "normal"})
     with pytest.raises(InputError, match="unit of the likelihood is density"):
         compare([two[0], normal])
+
+
+def test_runs_are_compared_in_log_p(two):
+    """The figures and the differences are those of each run's own estimate; the bound stands beside them."""
+    own = [log_likelihood(trained, samples=20) for trained in two]
+
+    def estimate(trained):
+        found = own[two.index(trained)]
+        return Figure(found.log_p, found.bounded, found.what)
+
+    found = compare(two, estimate=estimate, estimator="importance, samples 20, seed 0", against="best")
+    assert found.compared == "log p(x)" and found.facts["estimator"] == "importance, samples 20, seed 0"
+    difference = Estimate.of(own[0].log_p - own[1].log_p)
+    assert found.reference == 1 and found.rows[0].difference == difference
+    told = found.json()
+    assert told["compared"] == "log p(x)" and told["runs"][0]["figure"]["what"] == "lower bound in expectation, IS-20"
+    assert told["runs"][0]["figure"]["value"] == own[0].estimate.value
+    assert found.rows[0].bound == evaluate(two[0]).elbo
+    text = found.lines()
+    assert "log p(x)" in text[0] and f"{own[0].estimate.value:.3f} ±" in text[1]
+    assert "log p(x): higher is better, lower bound in expectation, IS-20" in "\n".join(text)
+    assert "log p(x) less that of long, nats" in picture(told)
+
+
+def test_a_bound_and_log_p_are_not_compared(two):
+    a, b = pair()
+    facts = a.facts | {"estimator": "importance, samples 20, seed 0"}
+    with pytest.raises(InputError, match="its estimator is importance, samples 20, seed 0"):
+        side_by_side([a, replace(b, facts=facts, figure=Figure(b.bound, "log p(x)", "IS-20"))], "test")
+
+
+def test_the_name_of_a_diagonal_keeps_off_points_and_names():
+    x, y = (0.0, 10.0), (0.0, 10.0)
+    free = room(10.0, x, y, [])
+    at = (free + 0.5) / 10 * SIZE[0], (10 - free - 0.5) / 10 * SIZE[1]
+    box = (at[0] - 6, at[1] - 6, at[0] + 6, at[1] + 6)
+    moved = room(10.0, x, y, [box])
+    assert moved > free + 0.5
+    assert room(10.0, x, y, [(0, 0, *SIZE)]) is None
 
 
 def test_one_run_a_missing_split_and_no_bound_are_refused(two, monkeypatch):

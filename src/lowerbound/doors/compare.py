@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lowerbound.doors import options, output
+from lowerbound.doors.evaluate import METHODS, checked, complete_method, shown
 from lowerbound.doors.read import Split, open_run, split_of
 from lowerbound.errors import InputError
+
+if TYPE_CHECKING:
+    from lowerbound.readers.compare import Figure
+    from lowerbound.training.load import Trained
 
 
 def compare(
@@ -20,7 +26,20 @@ def compare(
         typer.Argument(help="Two or more run folders.", metavar="RUN...", autocompletion=options.complete_run),
     ],
     split: Split = None,
-    samples: Annotated[int, typer.Option(help="Latent samples an example.", metavar="N", min=1)] = 1,
+    method: Annotated[
+        str,
+        typer.Option(help=f"What to compare: {', '.join(METHODS)}.", metavar="NAME", autocompletion=complete_method),
+    ] = "bound",
+    samples: Annotated[
+        int | None,
+        typer.Option(help="Samples an example (default: 1; of a method, as evaluate).", metavar="N", min=1),
+    ] = None,
+    temperatures: Annotated[
+        int | None, typer.Option(help="With annealed: how many (default 500).", metavar="N", min=1)
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option(help="With a method: MiB to work in (default 256).", metavar="MIB", min=1)
+    ] = None,
     against: Annotated[
         str, typer.Option(help="Hold each run against the first, or the best.", metavar="NAME")
     ] = "first",
@@ -36,9 +55,11 @@ def compare(
 ) -> None:
     """Compare runs: bound, rate, distortion, and paired differences with their standard errors.
 
-    All runs are measured on the same examples with the same noise, and differences are taken example by example. Runs
+    All runs are measured on the same examples with the same noise, and differences are taken example by example. With
+    --method they are differences of log p(x), by that method of evaluate; the bound stands beside it. Runs
     that differ in data, split, binarisation, kind of data or in what is bounded are refused, with the reason.
     """
+    checked(method, {"--samples": samples, "--temperatures": temperatures, "--memory": memory}, None)
     if picture is not None:
         drawable(picture)
     options.use_threads(threads)
@@ -46,8 +67,16 @@ def compare(
     from lowerbound.readers.compare import compare as compared
 
     times = [seconds_an_epoch(path) for path in runs]
-    chosen = {"samples": samples, "seed": seed, "batch": batch, "against": against}
-    found = compared(opened, split_of(opened[0], split), seconds=times, **chosen)  # type: ignore[arg-type]
+    chosen: dict[str, Any] = {"seed": seed, "batch": batch, "against": against, "seconds": times}
+    part = split_of(opened[0], split)
+    if method == "bound":
+        chosen["samples"] = samples or 1
+    else:
+        given = {"samples": samples, "temperatures": temperatures, "memory": memory}
+        told = {name: value for name, value in given.items() if value is not None} | {"seed": seed}
+        words = ", ".join([method, *(f"{name} {value}" for name, value in told.items() if name != "memory")])
+        chosen |= {"estimator": words, "estimate": estimator(part, method, told)}
+    found = compared(opened, part, **chosen)
     if picture is not None:
         from lowerbound.readers import compare_picture, figures
 
@@ -60,6 +89,21 @@ def compare(
         output.show(line)
     if picture is not None:
         output.show(str(picture))
+
+
+def estimator(split: str, method: str, told: dict[str, Any]) -> Callable[[Trained], Figure]:
+    """What gives log p(x) of each example of the split, of any run."""
+    from lowerbound.readers.compare import Figure
+    from lowerbound.readers.log_likelihood import log_likelihood
+
+    def estimate(trained: Trained) -> Figure:
+        with shown(f"log p(x) of {trained.run.path.name}, {method}") as progress:
+            found = log_likelihood(trained, split, method, progress=progress, **told)
+        for note in found.notes:
+            output.remark(f"{trained.run.path.name}: {note}")
+        return Figure(found.log_p, found.bounded, found.what)
+
+    return estimate
 
 
 def drawable(picture: Path) -> None:

@@ -1,12 +1,12 @@
-r"""Runs side by side: bound, rate, distortion, and the paired difference of each to one of them.
+r"""Runs side by side: bound or log p(x), rate, distortion, and the paired difference of each to one of them.
 
 The same examples are measured in every run, so the difference is taken example by example,
 
-.. math:: d_n = \text{bound}_b(x_n) - \text{bound}_a(x_n), \qquad \bar d \pm \frac{s_d}{\sqrt N},
+.. math:: d_n = f_b(x_n) - f_a(x_n), \qquad \bar d \pm \frac{s_d}{\sqrt N},
 
-whose error is much smaller than that of either bound: what makes an example hard falls on both. Figures that are not of
-the same thing are refused: other data, another split or binarisation, a density against a probability, another
-estimator.
+with f the bound or an estimate of log p(x). Its error is much smaller than that of either figure: what makes an example
+hard falls on both. Figures that are not of the same thing are refused: other data, another split or binarisation, a
+density against a probability, another estimator.
 Source: the paired comparison of Student 1908 ("The probable error of a mean"), section 9.
 """
 
@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -45,11 +45,27 @@ CURES = {
 
 
 @dataclass(frozen=True)
+class Figure:
+    """What runs are held against each other in, if not in the bound: ``each`` (n,), nats, higher is better.
+
+    ``name`` is what it is of, such as "log p(x)"; ``what`` says what it is, as "lower bound in expectation, IS-5000".
+    """
+
+    each: Tensor
+    name: str
+    what: str
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return Estimate.of(self.each).json() | {"of": self.name, "what": self.what}
+
+
+@dataclass(frozen=True)
 class Entry:
     """One run as it was measured: per-example figures in nats, (n,), and the facts that must agree.
 
-    ``bound`` higher is better. ``active`` is None where the rate does not split by dimension, ``seconds`` an epoch
-    where nobody recorded it.
+    ``bound`` higher is better; ``figure`` is what is compared in its place, if anything. ``active`` is None where the
+    rate does not split by dimension, ``seconds`` an epoch where nobody recorded it.
     """
 
     name: str
@@ -63,11 +79,17 @@ class Entry:
     facts: dict[str, str]
     objective: str = ""
     seconds: float | None = None
+    figure: Figure | None = None
+
+    @property
+    def compared(self) -> Tensor:
+        """The figure that is held against that of other runs, (n,), nats."""
+        return self.bound if self.figure is None else self.figure.each
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a comparison. ``difference`` = bound - the reference's, paired; None for the reference itself."""
+    """One line of a comparison. ``difference`` = what is compared, less the reference's; None for the reference."""
 
     entry: Entry
     bound: Estimate
@@ -81,6 +103,7 @@ class Row:
         return {
             "run": e.name,
             "bound": self.bound.json(),
+            "figure": e.figure.json() if e.figure else None,
             "rate": self.rate.json(),
             "distortion": self.distortion.json(),
             "difference": self.difference.json() | {"interval95": interval(self.difference)}
@@ -104,12 +127,23 @@ class Comparison:
     facts: dict[str, str]
     split: str
 
+    @property
+    def figure(self) -> Figure | None:
+        """What the runs are compared in, if not in the bound."""
+        return self.rows[0].entry.figure
+
+    @property
+    def compared(self) -> str:
+        """What the differences are of."""
+        return self.figure.name if self.figure else "bound"
+
     def json(self) -> dict[str, Any]:
         """JSON-ready figures with what they are of."""
         return {
             "split": self.split,
             "reference": self.rows[self.reference].entry.name,
             "unit": "nats per example",
+            "compared": self.compared,
             "active_threshold_nats": ACTIVE,
             "same": self.facts,
             "runs": [row.json() for row in self.rows],
@@ -118,20 +152,26 @@ class Comparison:
     def lines(self) -> list[str]:
         """The table for people."""
         wide = max(4, *(len(row.entry.name) for row in self.rows))
-        head = f"{'run':<{wide}}  {'bound':>18}  {'difference':>18}  {'rate':>8}  {'distortion':>10}  {'active':>8}"
+        own = f"{self.compared:>18}  " if self.figure else ""
+        head = (
+            f"{'run':<{wide}}  {own}{'bound':>18}  {'difference':>18}  {'rate':>8}  {'distortion':>10}  {'active':>8}"
+        )
         out = [head + f"  {'parameters':>10}  {'epochs':>6}  {'s/epoch':>8}"]
         for row in self.rows:
             e = row.entry
             gap = f"{row.difference.value:+.3f} ± {row.difference.stderr:.3f}" if row.difference else "reference"
             active = f"{'-' if e.active is None else e.active}/{e.latent}"
             seconds = "-" if e.seconds is None else f"{e.seconds:.2f}"
+            own = f"{shortly(Estimate.of(e.figure.each)):>18}  " if e.figure else ""
             out.append(
-                f"{e.name:<{wide}}  {f'{row.bound.value:.3f} ± {row.bound.stderr:.3f}':>18}  {gap:>18}  "
+                f"{e.name:<{wide}}  {own}{shortly(row.bound):>18}  {gap:>18}  "
                 f"{row.rate.value:8.3f}  {row.distortion.value:10.3f}  {active:>8}  "
                 f"{e.parameters:>10,}  {e.epochs:>6}  {seconds:>8}"
             )
         n = self.rows[0].bound.n
-        return [*out, "", f"nats per example, {n:,} examples of {self.split}; bound: higher is better", *self.words()]
+        last = f"nats per example, {n:,} examples of {self.split}; {self.compared}: higher is better"
+        what = f", {self.figure.what}; differences are of it" if self.figure else ""
+        return [*out, "", last + what, *self.words()]
 
     def words(self) -> list[str]:
         """What the differences say, in sentences."""
@@ -144,6 +184,11 @@ class Comparison:
             verdict = "better than" if low > 0 else "worse than" if high < 0 else "not to be told from"
             said.append(f"{row.entry.name} is {verdict} {name}: 95 % interval [{low:+.3f}, {high:+.3f}] nats")
         return said
+
+
+def shortly(e: Estimate) -> str:
+    """A figure in a table."""
+    return f"{e.value:.3f} ± {e.stderr:.3f}"
 
 
 def interval(difference: Estimate) -> list[float]:
@@ -161,12 +206,16 @@ def compare(
     batch: int = 1000,
     against: Against = "first",
     seconds: Sequence[float | None] | None = None,
+    estimate: Callable[[Trained], Figure] | None = None,
+    estimator: str | None = None,
 ) -> Comparison:
     """Measure runs on one split and hold each against the first, or against the best.
 
     Args:
         samples, seed: of the noise, the same for all: it belongs to the example's row.
         seconds: seconds an epoch of each run, where known.
+        estimate: what to compare in place of the bound; asked of each run once it is known that they can be compared.
+        estimator: how that is had, in words: a fact that the runs share.
 
     Raises:
         InputError: fewer than two runs, an empty split, a run without a bound, or figures that cannot be compared.
@@ -179,13 +228,14 @@ def compare(
             raise InputError(what, where=trained.run.path, mend="lay samples side by side: fidelity RUN RUN")
         if split not in trained.data.splits or not len(trained.data.splits[split]):
             raise InputError(f"has no examples in {split!r}", where=trained.run.path, mend="choose another --split")
-    known = [facts(trained, split, samples, seed) for trained in runs]
+    known = [facts(trained, split, estimator or f"elbo, {samples} sample(s), seed {seed}") for trained in runs]
     agree([str(trained.run.path) for trained in runs], known)
     times = seconds or [None] * len(runs)
     entries = []
     for trained, name, fact, time in zip(runs, names(runs), known, times, strict=True):
         found = measure(trained.model, trained.data, split, samples=samples, seed=seed, batch=batch)
-        entries.append(entry(trained, name, found, fact, time))
+        one = entry(trained, name, found, fact, time)
+        entries.append(replace(one, figure=estimate(trained)) if estimate else one)
     return side_by_side(entries, split, against)
 
 
@@ -212,7 +262,7 @@ def entry(trained: Trained, name: str, found: Measured, known: dict[str, str], s
     )
 
 
-def facts(trained: Trained, split: str, samples: int, seed: int) -> dict[str, str]:
+def facts(trained: Trained, split: str, estimator: str) -> dict[str, str]:
     """What two figures must share to be of the same thing."""
     record, part, model = trained.run.record(), trained.data.splits[split], trained.model
     rows = np.asarray(part.rows if part.rows is not None else range(len(part)), dtype=np.int64)
@@ -224,7 +274,7 @@ def facts(trained: Trained, split: str, samples: int, seed: int) -> dict[str, st
         "kind of data": kind,
         "what is bounded": model.condition.bounded,
         "unit of the likelihood": "probability" if of_probability(model.likelihood) else "density",
-        "estimator": f"elbo, {samples} sample(s), seed {seed}",
+        "estimator": estimator,
     }
 
 
@@ -251,9 +301,9 @@ def side_by_side(entries: Sequence[Entry], split: str, against: Against = "first
     if against not in ("first", "best"):
         raise InputError(f"unknown reference {against!r}", where="against", mend=nearest(against, ("first", "best")))
     agree([e.name for e in entries], [e.facts | {"examples": str(len(e.bound))} for e in entries])
-    bounds = [Estimate.of(e.bound) for e in entries]
-    reference = 0 if against == "first" else max(range(len(entries)), key=lambda i: finite(bounds[i].value))
-    base = entries[reference].bound
+    bounds, all_compared = [Estimate.of(e.bound) for e in entries], [Estimate.of(e.compared) for e in entries]
+    reference = 0 if against == "first" else max(range(len(entries)), key=lambda i: finite(all_compared[i].value))
+    base = entries[reference].compared
     rows = [
         Row(
             e,
@@ -268,8 +318,8 @@ def side_by_side(entries: Sequence[Entry], split: str, against: Against = "first
 
 
 def paired(e: Entry, base: Tensor) -> Estimate:
-    """The mean difference of bounds over the same examples, and its standard error."""
-    return Estimate.of(e.bound - base)
+    """The mean difference over the same examples, and its standard error."""
+    return Estimate.of(e.compared - base)
 
 
 def finite(value: float) -> float:

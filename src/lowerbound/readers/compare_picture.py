@@ -21,6 +21,11 @@ PLACES = [(9, 8), (9, -8), (-9, 8), (-9, -8), (9, 18), (9, -18), (-9, 18), (-9, 
 """Where a name may stand, in points from its run."""
 
 
+LABEL = 52.0, 11.0
+"""Length and height of the name of a diagonal, in points."""
+Box = tuple[float, float, float, float]
+
+
 def picture(found: Mapping[str, Any]) -> str:
     """What :meth:`Comparison.json` holds as inline SVG: plane on the left, differences on the right."""
     runs = found["runs"]
@@ -29,8 +34,9 @@ def picture(found: Mapping[str, Any]) -> str:
         figure = Figure(figsize=(10.4, max(height, 4.2)), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
         plane(left, runs, found["reference"])
-        differences(right, runs, found["reference"])
-        words = "; ".join(f"{r['run']}: bound {r['bound']['value']:.2f} nats" for r in runs)
+        differences(right, runs, found["reference"], found["compared"])
+        values = [(r["figure"] or r["bound"])["value"] for r in runs]
+        words = "; ".join(f"{r['run']}: {found['compared']} {v:.2f} nats" for r, v in zip(runs, values, strict=True))
         return figures.svg(figure, f"{len(runs)} runs compared on {found['split']}", words)
 
 
@@ -40,20 +46,22 @@ def plane(axis: Axes, runs: Sequence[Mapping[str, Any]], reference: str) -> None
     distortion = np.array([run["distortion"]["value"] for run in runs])
     x, y = reach(rate), reach(distortion)
     axis.set_xlim(*x), axis.set_ylim(*y)  # type: ignore[func-returns-value]
-    diagonals(axis, x, y)
     for i, run in enumerate(runs):
         colour = GREEN if run["run"] == reference else BLUE
         error = [run[term]["stderr"] or 0.0 for term in ("rate", "distortion")]
         axis.errorbar(rate[i], distortion[i], error[1], error[0], fmt="o", color=colour, markersize=8, elinewidth=1.2)
-    named(axis, runs, rate, distortion)
+    diagonals(axis, x, y, named(axis, runs, rate, distortion))
     axis.set_xlabel("rate, nats per example")
     axis.set_ylabel("distortion, nats per example")
     axis.set_title("grey diagonals: the same bound; better is down and left", fontsize=10)
     axis.grid(visible=False)
 
 
-def named(axis: Axes, runs: Sequence[Mapping[str, Any]], rate: np.ndarray, distortion: np.ndarray) -> None:
-    """The name of each run beside its point: of eight places the first that meets no other point and no other name."""
+def named(axis: Axes, runs: Sequence[Mapping[str, Any]], rate: np.ndarray, distortion: np.ndarray) -> list[Box]:
+    """The name of each run beside its point: of eight places the first that meets no other point and no other name.
+
+    What points and names take up.
+    """
     x = SIZE[0] * (rate - axis.get_xlim()[0]) / np.ptp(axis.get_xlim())
     y = SIZE[1] * (distortion - axis.get_ylim()[0]) / np.ptp(axis.get_ylim())
     taken = [(px - 6, py - 6, px + 6, py + 6) for px, py in zip(x, y, strict=True)]
@@ -72,9 +80,7 @@ def named(axis: Axes, runs: Sequence[Mapping[str, Any]], rate: np.ndarray, disto
             fontsize=9,
             color=INK,
         )
-
-
-Box = tuple[float, float, float, float]
+    return taken
 
 
 def box(x: float, y: float, place: tuple[int, int], wide: float) -> Box:
@@ -96,12 +102,12 @@ def reach(values: np.ndarray) -> tuple[float, float]:
     return max(low, 0.0) if values.min() >= 0 else low, float(values.max()) + MARGIN * span
 
 
-def diagonals(axis: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
-    """Lines of equal rate + distortion, each labelled with its bound where it comes into the picture."""
+def diagonals(axis: Axes, x: tuple[float, float], y: tuple[float, float], taken: Sequence[Box]) -> None:
+    """Lines of equal rate + distortion, each labelled with its bound where there is room first."""
     for total in ticks(x[0] + y[0], x[1] + y[1]):
         axis.plot([total - y[0], total - y[1]], [y[0], y[1]], color=GREY, linewidth=1, zorder=0)
-        start = max(x[0], total - y[1]) + 0.015 * (x[1] - x[0])
-        if start < x[1] - 0.1 * (x[1] - x[0]) and total - start > y[0] + 0.08 * (y[1] - y[0]):
+        start = room(total, x, y, taken)
+        if start is not None:
             axis.text(
                 start,
                 total - start,
@@ -115,6 +121,18 @@ def diagonals(axis: Axes, x: tuple[float, float], y: tuple[float, float]) -> Non
             )
 
 
+def room(total: float, x: tuple[float, float], y: tuple[float, float], taken: Sequence[Box]) -> float | None:
+    """Where along the line rate + distortion = total its name may start: the first place that meets nothing, if any."""
+    wide, high = SIZE[0] / (x[1] - x[0]), SIZE[1] / (y[1] - y[0])
+    along, across = np.array([wide, -high]) / np.hypot(wide, high), np.array([high, wide]) / np.hypot(wide, high)
+    steps = [a * along + b * across for a in np.linspace(0, LABEL[0], 9) for b in (0, 0.5 * LABEL[1], LABEL[1])]
+    for start in max(x[0], total - y[1]) + (x[1] - x[0]) * np.arange(0.015, 1, 0.03):
+        at = np.array([(start - x[0]) * wide, (total - start - y[0]) * high])
+        if all(fits((*(at + step), *(at + step)), taken) for step in steps):
+            return float(start)
+    return None
+
+
 def ticks(low: float, high: float) -> np.ndarray:
     """About nine round numbers between two others."""
     from matplotlib.ticker import MaxNLocator
@@ -122,8 +140,8 @@ def ticks(low: float, high: float) -> np.ndarray:
     return np.array([t for t in MaxNLocator(9).tick_values(low, high) if low < t < high])
 
 
-def differences(axis: Axes, runs: Sequence[Mapping[str, Any]], reference: str) -> None:
-    """The paired difference of each bound to the reference, with its 95 % interval; right of 0 is better."""
+def differences(axis: Axes, runs: Sequence[Mapping[str, Any]], reference: str, compared: str) -> None:
+    """The paired difference of each run to the reference, with its 95 % interval; right of 0 is better."""
     places = np.arange(len(runs))[::-1]
     axis.axvline(0, color=GREEN, linewidth=1.5)
     for place, run in zip(places, runs, strict=True):
@@ -147,6 +165,6 @@ def differences(axis: Axes, runs: Sequence[Mapping[str, Any]], reference: str) -
         )
     axis.set_yticks(places, [run["run"] for run in runs])
     axis.set_ylim(-0.6, len(runs) - 0.3)
-    axis.set_xlabel(f"bound less that of {reference}, nats (95 %)")
+    axis.set_xlabel(f"{compared} less that of {reference}, nats (95 %)")
     axis.set_title("paired differences: right is better", fontsize=10)
     axis.grid(axis="y", visible=False)
