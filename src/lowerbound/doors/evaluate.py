@@ -98,7 +98,12 @@ def evaluate(
     tighter one; appendix-d is the estimate of the AEVB paper, for a few latents; quadrature is exact up to 3 latents;
     exact is the closed form of a linear model. Each figure says what it is.
     """
-    given = {"--precision": precision, "--temperatures": temperatures, "--reverse": reverse or None, "--fit": fit}
+    given: dict[str, Any] = {
+        "--precision": precision,
+        "--temperatures": temperatures,
+        "--reverse": reverse or None,
+        "--fit": fit,
+    }
     given |= {"--examples": examples, "--batch": batch, "--samples": samples, "--memory": memory, "--start": start}
     checked(method, given, arrays)
     if reverse and split is not None:
@@ -111,8 +116,8 @@ def evaluate(
         found: Any = bound(trained, split_of(trained, split), samples or 1, seed, batch or 1000, arrays)
     else:
         chosen = {"temperatures": temperatures, "fit": fit, "start": start, "memory": memory}
-        named = {k: v for k, v in chosen.items() if v is not None}
-        shared = {"samples": samples, "seed": seed, "precision": precision} | named
+        shared: dict[str, Any] = {"samples": samples, "seed": seed, "precision": precision}
+        shared |= {k: v for k, v in chosen.items() if v is not None}
         found = estimated(trained, split, method, examples, reverse, shared)
         keep(found.arrays(), arrays)
     named = classes(trained, found.split) if method == "bound" else None
