@@ -99,7 +99,7 @@ def test_the_shape_of_a_tile_depends_on_the_model_alone(known):
     sizes = {len(t.rows) for e, memory in ((source, 256), (source, 8), (few, 256)) for t in tiles.tiles(e, 200, memory)}
     assert len(sizes) == 1
     (size,) = sizes
-    for tile in tiles.tiles(source, 200, 256):
+    for tile in [*tiles.tiles(source, 200, 256), *tiles.tiles(few, 200, 256)]:
         assert (tile.rows[tile.places] % size).tolist() == tile.places.tolist()
     with pytest.raises(InputError, match="MiB are too few; give at least"):
         tiles.tiles(source, 200, 0.5)

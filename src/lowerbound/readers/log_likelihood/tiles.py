@@ -50,8 +50,8 @@ def tiles(examples: Examples, samples: int, memory: float) -> list[Tile]:
 def placed(rows: Tensor, size: int) -> list[Tile]:
     """Rows dealt to tiles of ``size``, row r to place r mod size of the first tile where it is free.
 
-    >>> [(t.rows.tolist(), t.index.tolist()) for t in placed(torch.tensor([4, 1, 7]), 3)]
-    [([4, 4, 4], [0]), ([4, 7, 4], [2])]
+    >>> [(t.rows.tolist(), t.index.tolist()) for t in placed(torch.tensor([4, 1, 6]), 3)]
+    [([6, 4, 4], [0, 2]), ([1, 1, 1], [1])]
     """
     dealt: list[dict[int, int]] = []
     taken = [0] * size
