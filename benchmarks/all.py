@@ -21,11 +21,12 @@ HERE = Path(__file__).parent
 PARTS: dict[str, list[str]] = {
     "start": ["start.py"],
     "training": ["training.py"],
+    "family": ["family.py"],
     "evaluation": ["evaluation.py"],
     "sweep": ["sweep.py"],
     "growth": ["growth.py"],
 }
-QUICK = {"sweep": ["--rounds", "2", "--steps", "60"]}
+QUICK = {"sweep": ["--rounds", "2", "--steps", "60"], "family": ["--rounds", "3", "--steps", "40"]}
 """What makes a part quick, where it has no --quick of its own."""
 
 

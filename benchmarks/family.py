@@ -33,10 +33,19 @@ MEMBERS: dict[str, dict[str, Any]] = {
     "plain": {},
     "elbo, sampled rate": {"bound": {"name": "elbo", "estimator": "sampled"}},
     "iwae k=1": {"bound": {"name": "iwae", "k": 1}},
+    "stl k=1": {"bound": {"name": "iwae", "k": 1, "gradient": "stl"}},
+    "dreg k=1": {"bound": {"name": "iwae", "k": 1, "gradient": "dreg"}},
+    "cyclical": {"schedule": {"name": "cyclical"}},
     "free bits": {"objective": {"name": "free-bits"}},
     "capacity": {"objective": {"name": "capacity"}},
     "geco": {"objective": {"name": "geco"}},
     "deterministic": {"posterior": {"name": "deterministic"}, "objective": {"name": "reconstruction"}},
+    "full-normal": {"posterior": {"name": "full-normal"}},
+    "class and style": {
+        "posterior": {"name": "class-and-style"},
+        "prior": {"name": "class-and-style"},
+        "objective": {"name": "reconstruction"},
+    },
     "categorical": {"posterior": {"name": "categorical", "classes": 2}, "prior": {"name": "categorical", "classes": 2}},
     "learned-normal prior": {"prior": {"name": "learned-normal"}},
     "mixture prior": {"prior": {"name": "mixture"}},
@@ -48,6 +57,7 @@ MEMBERS: dict[str, dict[str, Any]] = {
     "mmd": {"regulariser": {"name": "mmd"}},
     "total correlation": {"regulariser": {"name": "total-correlation"}},
     "label condition": {"condition": {"name": "labels"}},
+    "part condition": {"condition": {"name": "part", "known": "top"}},
 }
 
 
