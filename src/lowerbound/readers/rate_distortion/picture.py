@@ -124,7 +124,7 @@ def points(axis: Axes, curve: Curve, hue: Mapping[str, str]) -> None:
 
 
 def labels(axis: Axes, curve: Curve, hue: Mapping[str, str]) -> None:
-    """The beta of each point: to the right where the curve is steep, else at an end of its error where there is room."""
+    """The beta of each point: to the right where the curve is steep, else at an end of its error if there is room."""
     wide, high = float(np.ptp(axis.get_xlim())), float(np.ptp(axis.get_ylim()))
     before, above = None, True
     for group in reversed(together(curve, wide, high)):
