@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lowerbound.errors import InputError
+from lowerbound.maths import products
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import mean_samples
 from lowerbound.objective import Batch, Player
@@ -271,14 +272,7 @@ def inductor(graph: torch.fx.GraphModule, arguments: list[Tensor], options: dict
 
 _LIB = torch.library.Library("lowerbound", "FRAGMENT")
 _LIB.define("product(Tensor a, Tensor b) -> Tensor")
-
-
-@torch.library.impl(_LIB, "product", "CPU")
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """a (rows, n) b (n, columns) by oneDNN: torch's own choice for float32, MKL, runs at half speed on processors of
-    other makers than its own."""
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
-    return found
+_LIB.impl("product", products.product, "CPU")
 
 
 @torch.library.register_fake("lowerbound::product")
@@ -287,14 +281,14 @@ def _shape(a: Tensor, b: Tensor) -> Tensor:
 
 
 def quick_products(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
-    """The graph with its large float32 products by :func:`product`."""
+    """The graph with its large float32 products by :func:`~lowerbound.maths.products.product`."""
     aten = torch.ops.aten
-    for node in graph.graph.nodes if torch.backends.mkldnn.is_available() else ():
+    for node in graph.graph.nodes:
         if node.target not in (aten.mm.default, aten.addmm.default):
             continue
         *bias, a, b = node.args
         value, inner = node.meta["val"], a.meta["val"].shape[1]
-        if value.dtype != torch.float32 or value.numel() * inner < LARGE:
+        if not products.quick(value.dtype, value.device) or value.numel() * inner < LARGE:
             continue
         with graph.graph.inserting_before(node):
             new = graph.graph.call_function(torch.ops.lowerbound.product.default, (a, b))

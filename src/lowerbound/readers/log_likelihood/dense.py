@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lowerbound.maths import products
 from lowerbound.maths.normal import DiagonalNormal
 from lowerbound.maths.units import sum_latent
 from lowerbound.model.autoencoder import Autoencoder
@@ -73,16 +74,9 @@ class Dense:
         return (widths + 2 * self.matrices[-1].shape[1]) * max(self.matrices[0].element_size(), 4) + 64
 
 
-def product(h: Tensor, m: Tensor, out: Tensor) -> Tensor:
-    """h (n, inputs) m (inputs, outputs), perhaps in ``out``.
-
-    For float32 torch asks MKL, which runs at half speed on processors of other makers than its own; oneDNN, which
-    torch itself asks for bfloat16, does not.
-    """
-    if m.dtype == torch.float32 and m.device.type == "cpu" and torch.backends.mkldnn.is_available():
-        found: Tensor = torch.ops.mkldnn._linear_pointwise(h, m.T, None, "none", [], "")
-        return found
-    return torch.mm(h, m, out=out)
+def times(h: Tensor, m: Tensor, out: Tensor) -> Tensor:
+    """h (n, inputs) m (inputs, outputs), perhaps in ``out``."""
+    return products.product(h, m) if products.quick(m.dtype, m.device) else torch.mm(h, m, out=out)
 
 
 def _affine(layer: nn.Linear) -> tuple[Tensor, Tensor]:
@@ -157,7 +151,7 @@ class DenseWeigher:
         if self.seen is not self.z:
             h.copy_(self.z[:n])
         for m, activation, out in zip(self.dense.matrices, self.dense.activations, self.hidden, strict=False):
-            h = activation(product(h, m, out[:n]))
+            h = activation(times(h, m, out[:n]))
         samples = n // rows
         step = self.block if rows == 1 else max(1, self.block // samples) * samples
         return torch.cat([self._cost(part, i * step // samples, samples) for i, part in enumerate(h.split(step))])
@@ -165,7 +159,7 @@ class DenseWeigher:
     def _cost(self, h: Tensor, row: int, samples: int) -> Tensor:
         """-log p(x|z) of a block of last hidden units, the first of which belongs to example ``row``."""
         last = self.signed if self.single else self.dense.matrices[-1]
-        l = product(h, last, self.out[: len(h)])
+        l = times(h, last, self.out[: len(h)])
         if self.logits is not self.out:
             l = self.logits[: len(h)].copy_(l)
         if not self.single:
