@@ -210,8 +210,8 @@ def test_what_does_not_fit_is_refused():
 BOUNDED = {
     "log p(x)": ("binary", {"name": "inferred-labels"}),
     "log p(x | label)": ("binary", {"name": "labels"}),
-    "log p(rest | column)": ("binary", {"name": "part", "known": "column"}),
-    "log p(rest | top half)": ("binary", {"name": "part", "known": "top"}),
+    "log p(rest | middle column)": ("binary", {"name": "part", "known": "column"}),
+    "log p(rest | upper half)": ("binary", {"name": "part", "known": "top"}),
     "log p(rest | 0, 2)": ("real", {"name": "columns", "names": ("0", 2)}),
 }
 

@@ -59,6 +59,10 @@ def test_the_sheet_shows_the_true_one_what_is_given_and_what_was_made(halves):
     assert made.sentence().startswith("Given of each test example: the upper half, tinted. Right: expected x at 5")
 
 
+def test_what_is_given_is_called_as_in_the_bound(halves):
+    assert halves.model.condition.bounded == f"log p(rest | {picked(halves).given.removeprefix('the ')})"
+
+
 def test_a_model_without_latents_has_one_answer(tmp_path):
     trained = finished(
         tmp_path / "run", BINARY, latent=0, **{k: FEW[k] for k in ("decoder", "training")}, condition={"name": "part"}

@@ -50,7 +50,7 @@ def test_an_unknown_split_is_refused(digits):
 WORDS = {
     "digits": "lower bound on log p(x), beta = 1",
     "conditional": "lower bound on log p(x | label), beta = 1",
-    "regressor": "exactly log p(rest | column)",
+    "regressor": "exactly log p(rest | middle column)",
     "semi": "lower bound on log p(x), beta = 1",
     "grey": "minus rate and distortion, no bound on log p(x), beta = 1",
 }

@@ -65,7 +65,7 @@ def told(request, kind: str) -> str:
 
 SAID = {
     "conditional": ["A lower bound on log p(x | label)", "the prior under the condition", "under each label in turn"],
-    "regressor": ["Exactly log p(rest | column)", "without latents nothing is left out"],
+    "regressor": ["Exactly log p(rest | middle column)", "without latents nothing is left out"],
     "semi": ["classification error, test", "50 labels used in training", "The bar called label", "the likeliest"],
     "grey": ["No bound on log p(x)", "likelihood of nothing", "circles are one and two deviations"],
     "clusters": ["each of the 10 clusters is named after", "loss of the critic", "Do the codes match the prior?"],

@@ -49,7 +49,7 @@ class Condition(nn.Module, ABC):
 
 
 CONDITIONS: Registry[Condition] = Registry("condition")
-PARTS = {"column": "column", "top": "top half", "left": "left half"}
+PARTS = {"column": "middle column", "top": "upper half", "left": "left half"}
 """The known parts of a picture, in words."""
 
 

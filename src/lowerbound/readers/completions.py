@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from lowerbound.errors import InputError
+from lowerbound.model.conditions import PARTS
 from lowerbound.readers import pictures
 from lowerbound.readers.figures import THEMES
 from lowerbound.training.load import Trained
 
-PARTS = {"column": "the middle column", "top": "the upper half", "left": "the left half"}
 HIDDEN, TINT = 0.62, 0.22
 """The grey of what is not given, and how much of the mark's colour lies over what is."""
 
@@ -119,7 +119,7 @@ def given_of(trained: Trained) -> str:
     """What is given, in words."""
     part = trained.spec.part("condition")
     if part["name"] == "part":
-        return PARTS[part.get("known", "column")]
+        return f"the {PARTS[part.get('known', 'column')]}"
     return ", ".join(map(str, part.get("names", (0,)))) if part["name"] == "columns" else "its class"
 
 
