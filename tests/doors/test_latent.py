@@ -73,6 +73,15 @@ def test_json_holds_codes_and_facts(run: Path, capsys: pytest.CaptureFixture[str
     assert json.loads(spoken(capsys, "plane", run, "--json"))["examples"] == 180
 
 
+def test_codes_are_drawn_under_their_examples(
+    run: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "each code 2 numbers as 1 x 2" in spoken(capsys, "reconstruct", run, "--codes", "-n", "4")
+    assert opened(run / "figures" / "codes.png").size == (4 * 88 + 3 * 4, 3 * 88 + 2 * 4)
+    for words in ([people], [run, "--json"], [run, "--out", tmp_path / "a.csv"]):
+        assert "drawn under pictures" in refused(capsys, "reconstruct", *words, "--codes")
+
+
 def test_an_attribute_is_counted(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = spoken(capsys, "arithmetic", run, "--from", "class:0", "--to", "class:1")
     for words in ("direction: mean code", "moved along", "at random", "judge: 5 nearest", "standard errors", ".png"):

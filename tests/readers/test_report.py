@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from lowerbound import data as data_floor
 from lowerbound.errors import InputError
 from lowerbound.readers import figures, pictures
 from lowerbound.readers.report import found, report
 from lowerbound.readers.report.health import health
 from lowerbound.readers.report.plane import latent_plane
+from readers.conftest import ONE, finished
 
 
 class Page(HTMLParser):
@@ -179,6 +181,25 @@ def test_a_sheet_is_laid_row_by_row():
     sheet = pictures.sheet(np.stack([np.full((2, 2), i / 10) for i in range(3)]), 2)
     assert sheet.shape == (5, 5)
     assert (sheet[0, 0], sheet[0, 3], sheet[3, 0], sheet[3, 3]) == (0.0, 0.1, 0.2, 1.0)
+
+
+def test_a_sheet_of_parts_keeps_each_under_its_own():
+    parts = [np.full((3, 2, 2), value) + np.arange(3)[:, None, None] / 10 for value in (0.0, 0.5)]
+    sheet = pictures.beneath(parts, 2)
+    assert sheet[::3, ::3].tolist() == [[0.0, 0.1], [0.5, 0.6], [0.2, 1.0], [0.7, 1.0]]
+
+
+def test_a_deterministic_code_is_drawn_under_its_example(tmp_path):
+    settings = {"posterior": {"name": "deterministic"}, "objective": {"name": "reconstruction"}} | ONE
+    plain = finished(tmp_path / "run", data_floor.load("digits"), latent=32, **settings)
+    x = plain.data.batch("test", torch.arange(3))
+    z = pictures.encode(plain, x)
+    sheet = pictures.above_codes(plain, x, pictures.reconstruct(plain, x), z)
+    times = -(-pictures.BOX // 8)
+    assert sheet.shape == (3 * 8 * times + 2 * 4, 3 * 8 * times + 2 * 4)
+    code = sheet[2 * (8 * times + 4) :][: 4 * times : times, : 8 * times : times]  # one value of each enlarged cell
+    assert np.allclose(code, ((z - z.min()) / (z.max() - z.min()))[0].reshape(4, 8))
+    assert "32 numbers as 4 x 8" in report(plain).read_text("utf-8")
 
 
 def test_figures_follow_the_theme():

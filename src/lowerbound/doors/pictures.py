@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lowerbound.doors import files, options
+from lowerbound.doors import files, options, output
 from lowerbound.doors.codes import Other, examples
 from lowerbound.doors.latent import hand, numbers
 from lowerbound.doors.read import Split, open_run, split_of
@@ -116,11 +116,12 @@ def reconstruct(
     source: Other = None,
     split: Split = None,
     n: Annotated[int, typer.Option("--n", "-n", help="How many.", metavar="N", min=1)] = 20,
+    codes: Annotated[bool, typer.Option("--codes", help="Under them the code of each, folded to a picture.")] = False,
     out: files.Out = None,
     data_dir: options.DataDir = None,
     as_json: options.Json = False,
 ) -> None:
-    """Originals above their reconstructions; for tables, the reconstructions as CSV."""
+    """Originals above their reconstructions, with --codes their codes too; for tables, the reconstructions as CSV."""
     files.checked(out, files.EXAMPLES)
     trained = open_run(run, data_dir)
     data, name = examples(trained, source, split, data_dir)
@@ -132,6 +133,18 @@ def reconstruct(
     x = data.batch(name, rows)
     y = pictures.reconstruct(trained, x, data.labels(name, rows))
     picture = pictures.is_picture(trained) and not as_json and (out is None or out.suffix.lower() == ".png")
+    if codes:
+        free(picture and trained.model.width > 0, "--codes", "codes are drawn under pictures; as numbers: encode")
+        from lowerbound.readers import figures
+
+        z = pictures.encode(trained, x, data.labels(name, rows))
+        drawn = figures.png(pictures.above_codes(trained, x, y, z))
+        if out is None:
+            out = trained.run.write_file("figures/codes.png", drawn)
+        else:
+            options.write(out, drawn, "--out")
+        output.show(f"{out}: each code {pictures.words_of_codes(z)}")
+        return
     files.give(trained, torch.cat([x, y]) if picture else y, out, "reconstructions", len(x), as_json)
 
 

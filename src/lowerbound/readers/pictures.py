@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,8 @@ from lowerbound.training.load import Trained
 from lowerbound.training.randomness import mix
 
 SAMPLE = 11
+BOX = 84
+"""Pixels of the longer side of a picture above its code, at least."""
 
 
 def is_picture(trained: Trained) -> bool:
@@ -60,6 +63,54 @@ def sheet(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
         out[top : top + height, left : left + width] = picture
     return out
+
+
+def folded(z: Tensor) -> np.ndarray:
+    """Codes (n, width) as pictures (n, high, wide) as near to square as their width divides; in [0, 1], least to most.
+
+    >>> folded(torch.zeros(3, 128)).shape, folded(torch.zeros(3, 32)).shape
+    ((3, 8, 16), (3, 4, 8))
+    """
+    width = z.shape[1]
+    high = next(h for h in range(math.isqrt(width), 0, -1) if width % h == 0)
+    low, top = z.min(), z.max()
+    return ((z - low) / (top - low).clamp(min=1e-12)).reshape(-1, high, width // high).double().numpy()
+
+
+def boxed(small: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Pictures (n, high, wide) enlarged by a whole factor, at the top of white boxes as large as ``like``'s."""
+    high, wide = small.shape[1:]
+    times = min(like.shape[1] // high, like.shape[2] // wide)
+    out, left = np.ones((len(small), *like.shape[1:])), (like.shape[2] - times * wide) // 2
+    large = small.repeat(times, 1).repeat(times, 2)
+    out[:, : times * high, left : left + times * wide] = large if out.ndim == 3 else large[..., None]
+    return out
+
+
+def beneath(parts: Sequence[np.ndarray], columns: int, gap: int = 1) -> np.ndarray:
+    """Parts, each of as many pictures of one size, on a sheet: a row of the first above the same of the second, ..."""
+    short = -len(parts[0]) % columns
+    full = [np.concatenate([part, np.ones((short, *part.shape[1:]))]) for part in parts]
+    return sheet(
+        np.concatenate([part[i : i + columns] for i in range(0, len(full[0]), columns) for part in full]), columns, gap
+    )
+
+
+def above_codes(trained: Trained, x: Tensor, y: Tensor, z: Tensor) -> np.ndarray:
+    """A sheet of rows of ten: originals x, reconstructions y (n, *shape), and under them their codes z (n, width)."""
+    codes = folded(z)
+    pair = [grey(trained, part) for part in (x, y)]
+    sides = zip((BOX, *codes.shape[1:]), (max(pair[0].shape[1:3]), *pair[0].shape[1:3]), strict=True)
+    times = max(-(-wanted // had) for wanted, had in sides)
+    large = [part.repeat(times, 1).repeat(times, 2) for part in pair]
+    return beneath([*large, boxed(codes, large[0])], min(len(x), 10), gap=4)
+
+
+def words_of_codes(z: Tensor) -> str:
+    """What the pictures of codes z (n, width) show."""
+    high, wide = folded(z).shape[1:]
+    ends = (f"{float(end):.3g}".replace("-", "\N{MINUS SIGN}") for end in (z.min(), z.max()))
+    return "{} numbers as {} x {}, from {} (black) to {} (white)".format(z.shape[1], high, wide, *ends)
 
 
 def prior_of(trained: Trained, c: Tensor | None = None) -> Distribution:

@@ -11,6 +11,9 @@ from lowerbound.readers import figures, pictures
 from lowerbound.readers.report.markup import figure, opened, scale, table
 from lowerbound.training.load import Trained
 
+DRAWN = 8
+"""Numbers of a code from which it is drawn as a picture."""
+
 
 def examples_of(trained: Trained, split: str, n: int) -> tuple[torch.Tensor, np.ndarray | None]:
     """n examples of a split, of each class in turn where there are labels."""
@@ -29,14 +32,27 @@ def reconstructions(trained: Trained, split: str) -> str:
         return "<h2>Reconstructions</h2>" + opened(made)
     if not pictures.is_picture(trained):
         return "<h2>Reconstructions</h2>" + numbers(trained, x[:6].flatten(1), y[:6].flatten(1))
-    half = (len(x) + 1) // 2
-    a, b = pictures.grey(trained, x), pictures.grey(trained, y)
-    laid = np.concatenate([a[:half], b[:half], a[half:], b[half:]])
-    sheet = pictures.sheet(laid, half)
+    if shows_codes(trained):
+        return "<h2>Reconstructions</h2>" + coded(trained, x, y)
+    sheet = pictures.beneath([pictures.grey(trained, part) for part in (x, y)], (len(x) + 1) // 2)
     alt = f"{len(x)} held-out examples in rows, each row of originals above a row of their reconstructions"
     how = "decoded from its posterior mean" if trained.model.latent else "given what is known of it"
     caption = f"Rows of originals, each above the expected value of x {how}."
     return "<h2>Reconstructions</h2>" + figure(figures.image(sheet, alt, scale(sheet)), caption)
+
+
+def shows_codes(trained: Trained) -> bool:
+    """Whether codes are drawn: of a deterministic encoder, with numbers enough to make a picture."""
+    return trained.model.posterior.name == "deterministic" and trained.model.width >= DRAWN
+
+
+def coded(trained: Trained, x: torch.Tensor, y: torch.Tensor) -> str:
+    """Originals, reconstructions and codes."""
+    z = pictures.encode(trained, x)
+    sheet = pictures.above_codes(trained, x, y, z)
+    alt = f"{len(x)} held-out examples in rows, each row above its reconstructions and their codes"
+    caption = f"Rows of originals, each above the expected value of x and its code: {pictures.words_of_codes(z)}."
+    return figure(figures.image(sheet, alt, scale(sheet)), caption)
 
 
 def numbers(trained: Trained, x: torch.Tensor, y: torch.Tensor) -> str:
