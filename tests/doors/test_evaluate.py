@@ -103,6 +103,17 @@ def test_what_makes_no_sense_is_refused_in_one_line(run, capsys, case):
     assert words in said and "\n" not in said
 
 
+def test_the_bound_of_a_model_without_an_encoder_points_to_annealing(tmp_path, capsys):
+    small = ["-s", "decoder.hidden=[8]", "-s", "game.hidden=[8]", "--epochs", "1", "--no-report"]
+    folder = str(tmp_path / "gan")
+    assert main(["train", "digits", "--recipe", "gan", "--out", folder, *small]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", folder]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith(f"lowerbound: {folder}: it has no encoder") and said.endswith("method annealed")
+    assert "AIS" in out(capsys, folder, "--method", "annealed", "--samples", 2, "--temperatures", 2, "--examples", 2)
+
+
 def compared(capsys, *words: object) -> str:
     assert main(["compare", *map(str, words)]) == 0
     return capsys.readouterr().out

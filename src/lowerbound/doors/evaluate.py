@@ -149,9 +149,10 @@ def checked(method: str, given: dict[str, Any], arrays: Path | None) -> None:
 
 def bound(trained: Trained, split: str, samples: int, seed: int, batch: int, arrays: Path | None) -> Any:
     """The bound of a split, and its terms an example where they are asked for."""
-    from lowerbound.readers.evaluate import summarise
+    from lowerbound.readers.evaluate import refuse, summarise
     from lowerbound.training.measure import measure
 
+    refuse(trained)
     measured = measure(trained.model, trained.data, split, samples=samples, seed=seed, batch=batch)
     terms = {"distortion": measured.distortion.numpy(), "rate": measured.rate.numpy()}
     keep(terms | ({"elbo": measured.elbo.numpy()} if trained.model.has_bound else {}), arrays)

@@ -87,6 +87,11 @@ class Autoencoder(nn.Module):
         return self.posterior.density
 
     @property
+    def has_chains(self) -> bool:
+        """Whether chains can move in its codes, which are real numbers: then p(x) needs no encoder to be estimated."""
+        return self.posterior.support == "real" and not self.condition.inferred
+
+    @property
     def names_class(self) -> bool:
         """Whether ``class_logits`` answers."""
         return self.posterior.names_class

@@ -132,14 +132,23 @@ def evaluate(
         seed: of the noise, which belongs to the example's row: no batch size changes a figure.
 
     Raises:
-        InputError: the run has no such split, or it is empty.
+        InputError: the run has no such split, or it is empty; the model has no encoder.
     """
+    refuse(trained)
     data = trained.data
     if split not in data.splits or not len(data.splits[split]):
         known = ", ".join(name for name, part in data.splits.items() if len(part))
         raise InputError(f"the run has no examples in split {split!r}", where="split", mend=f"it has: {known}")
     measured = measure(trained.model, data, split, samples=samples, seed=seed, batch=batch)
     return summarise(trained, measured, split, samples, seed)
+
+
+def refuse(trained: Trained) -> None:
+    """An InputError where there is no code to measure the terms of the bound at, with what there is instead."""
+    model = trained.model
+    if model.encoder is None and model.latent:
+        other = "estimate log p(x) from its prior: method annealed" if model.has_chains else "use sample or fidelity"
+        raise InputError("it has no encoder, and so no bound to measure", where=trained.run.path, mend=other)
 
 
 def summarise(trained: Trained, measured: Measured, split: str, samples: int, seed: int) -> Evaluation:

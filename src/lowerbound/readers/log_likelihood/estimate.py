@@ -17,7 +17,7 @@ from lowerbound.model.linear import LinearAutoencoder
 from lowerbound.readers.log_likelihood import annealed, appendix_d, quadrature
 from lowerbound.readers.log_likelihood.doubts import doubts
 from lowerbound.readers.log_likelihood.importance import Weighed, importance
-from lowerbound.readers.log_likelihood.problem import Examples
+from lowerbound.readers.log_likelihood.problem import Examples, other
 from lowerbound.readers.log_likelihood.result import Bracket, LogLikelihood
 from lowerbound.readers.log_likelihood.rows import fetched, rows_of
 from lowerbound.training.load import Trained, summary_of
@@ -69,7 +69,7 @@ def by_importance(source: Examples, o: Options) -> Found:
     """Importance sampling from q(z|x)."""
     if not source.model.has_bound:
         what = "this model's posterior has no density to sample importance weights from"
-        raise InputError(what, where="method", mend="use method annealed, which can start from the prior")
+        raise InputError(what, where="method", mend=other(source.model))
     found = importance(source, dtype=PRECISIONS[o.precision], **o.common)
     settings = {}
     if o.precision == "bfloat16":
@@ -107,7 +107,7 @@ def by_formula(source: Examples, o: Options) -> Found:
     """The closed form of a linear model."""
     model = source.model
     if model.condition.width or model.prior.name != "standard-normal":
-        raise InputError("only a linear model under N(0, I) has an exact value", where="method", mend="use importance")
+        raise InputError("only a linear model under N(0, I) has an exact value", where="method", mend=other(model))
     linear = LinearAutoencoder.of(model)
     parts = [linear.log_evidence(source.problem(rows).x) for rows in source.rows.split(1000)]
     return unweighted(torch.cat(parts).double().cpu()), "exact, linear model", {}

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lowerbound.errors import InputError
 from lowerbound.readers.log_likelihood.noise import Streams
-from lowerbound.readers.log_likelihood.problem import Problem
+from lowerbound.readers.log_likelihood.problem import Problem, other
 
 ACCEPTANCE = 0.65
 """Share of accepted moves at which the chains go farthest for their work (Beskos et al. 2013)."""
@@ -129,6 +129,6 @@ def _fixed(samples: int, problem: Problem) -> Tensor:
 
 def needs_real_codes(problem: Problem) -> None:
     """An InputError where the codes are not real numbers."""
-    if problem.model.posterior.support != "real":
+    if not problem.model.has_chains:
         what = f"posterior {problem.model.posterior.name} has codes in which there is no gradient"
-        raise InputError(what, where="method", mend="use method importance")
+        raise InputError(what, where="method", mend=other(problem.model))

@@ -95,6 +95,13 @@ class Examples:
         return Problem(self.model, x, None if y is None else y.to(parameter.device))
 
 
+def other(model: Any) -> str:
+    """Which method there is where another does not fit the model: what to do."""
+    fit = {"importance": model.has_bound, "annealed": model.has_chains}
+    methods = " or ".join(method for method, fits in fit.items() if fits)
+    return f"use method {methods}" if methods else "evaluate its distortion: leave --method out"
+
+
 def footprint(examples: Examples) -> int:
     """Bytes that are written for one latent sample: what each module of q, p and the decoder gives out, seen once."""
     model, problem = examples.model, examples.problem(examples.rows[:1])

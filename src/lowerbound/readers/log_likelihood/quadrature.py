@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lowerbound.errors import InputError
 from lowerbound.maths.units import total
-from lowerbound.readers.log_likelihood.problem import Examples, Problem, fitting, footprint
+from lowerbound.readers.log_likelihood.problem import Examples, Problem, fitting, footprint, other
 
 GLOBAL = {1: 1001, 2: 121, 3: 41}
 """Points an axis of the grid over the prior, 7 deviations to each side."""
@@ -132,7 +132,7 @@ def quadrature(
     model = examples.model
     if not 1 <= model.width <= 3 or model.posterior.support != "real":
         what = f"quadrature is for 1 to 3 real latent dimensions, this model has {model.width}"
-        raise InputError(what, where="method", mend="use method importance or annealed")
+        raise InputError(what, where="method", mend=other(model))
     most = min(fitting(memory, footprint(examples)), 65536)
     values, errors, done = [], [], 0
     for rows in examples.rows.split(max(1, min(len(examples), most // 256, 256))):

@@ -1,0 +1,45 @@
+"""Models without an encoder, or without a density over codes: what is refused points to what works."""
+
+from __future__ import annotations
+
+import pytest
+
+from lowerbound import data as data_floor
+from lowerbound.errors import InputError
+from lowerbound.readers.evaluate import evaluate
+from lowerbound.readers.log_likelihood import log_likelihood
+
+from .conftest import ONE, finished
+
+
+@pytest.fixture(scope="module")
+def em(tmp_path_factory):
+    """A model trained by Monte Carlo EM."""
+    parts = {"game": {"name": "mcem", "leapfrog": 1}, "posterior": {"name": "none"}, "decoder": {"hidden": [8]}}
+    return finished(tmp_path_factory.mktemp("runs") / "em", data_floor.load("digits"), **parts, **ONE)
+
+
+@pytest.mark.parametrize("kind", ["rival", "em"])
+def test_without_an_encoder_the_refusal_names_the_method_that_works(kind, request):
+    unencoded = request.getfixturevalue(kind)
+    with pytest.raises(InputError, match=r"no encoder, and so no bound.*; estimate log p.x. .* method annealed$"):
+        evaluate(unencoded)
+    with pytest.raises(InputError, match=r"no density.*; use method annealed$"):
+        log_likelihood(unencoded, samples=5)
+    found = log_likelihood(unencoded, method="annealed", examples=2, samples=2, temperatures=2)
+    assert found.log_p.isfinite().all()
+
+
+def test_no_method_is_named_where_none_works(clusters):
+    """Codes of a class and a style, both points: neither importance weights nor chains."""
+    for method in ("importance", "annealed", "quadrature"):
+        with pytest.raises(InputError, match=r"evaluate its distortion: leave --method out$"):
+            log_likelihood(clusters, method=method, examples=1)
+
+
+def test_of_one_hot_codes_only_importance_is_named(tmp_path):
+    parts = {"posterior": {"name": "categorical"}, "prior": {"name": "categorical"}}
+    model = finished(tmp_path / "hot", data_floor.load("digits", binarise="threshold"), **parts, **ONE)
+    for method in ("annealed", "quadrature"):
+        with pytest.raises(InputError, match=r"; use method importance$"):
+            log_likelihood(model, method=method, examples=1)
