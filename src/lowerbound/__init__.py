@@ -2,8 +2,8 @@
 
 The pieces that stand alone: :func:`kl`, :func:`kl_normal`, :func:`elbo`, :func:`terms` on ``torch.distributions``
 objects; the estimator :class:`VAE`; :func:`check` for anyone's loss. What the command line does: :func:`load_data` or
-:func:`from_array`, :func:`recipe`, :func:`train`, and of the run folder :func:`load` and :func:`evaluate`.
-Names are imported when they are first used, so that the command line starts without torch.
+:func:`from_array`, :func:`recipe`, :func:`train`, and of the run folder :func:`load`, :func:`evaluate`,
+:func:`compare`. Names are imported when they are first used, so that the command line starts without torch.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ _HOMES = {
     "resume": "lowerbound.training.loop",
     "load": "lowerbound.training.load",
     "evaluate": "lowerbound.readers.evaluate",
+    "compare": "lowerbound.readers.compare",
     "VAE": "lowerbound.doors.estimator",
     "Verdict": "lowerbound.audit",
     "assert_elbo": "lowerbound.audit",
@@ -69,6 +70,7 @@ __all__ = [
     "resume",
     "load",
     "evaluate",
+    "compare",
     "VAE",
     "Verdict",
     "assert_elbo",
@@ -88,6 +90,7 @@ if TYPE_CHECKING:
     from lowerbound.maths.normal import DiagonalNormal, FullNormal
     from lowerbound.maths.terms import Terms, elbo, terms
     from lowerbound.maths.units import Estimate
+    from lowerbound.readers.compare import compare
     from lowerbound.readers.evaluate import evaluate
     from lowerbound.training.load import load
     from lowerbound.training.loop import resume, train

@@ -129,8 +129,25 @@ def test_runs_are_compared_by_any_method(run, capsys):
     assert "log p(x)" in compared(capsys, run, run, "--method", "importance", "--samples", 2)
 
 
+def test_a_comparison_keeps_the_figures_of_each_example(run, capsys, tmp_path):
+    """Those of evaluate, run by run."""
+    told, kept = ["--method", "importance", "--samples", 20], tmp_path / "compared.npz"
+    out(capsys, run, *told, "--arrays", tmp_path / "alone.npz")
+    compared(capsys, run, run, *told, "--arrays", kept)
+    alone, both = np.load(tmp_path / "alone.npz"), np.load(kept)
+    assert both["log_p"].shape == (2, 180) and (both["log_p"] == alone["log_p"]).all()
+    assert both["runs"].tolist() == [str(run)] * 2 and not both["difference"].any()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
 @pytest.mark.parametrize(
-    "flags", [["--method", "magic"], ["--memory", "9"], ["--method", "importance", "--temperatures", "3"]]
+    "flags",
+    [
+        ["--method", "magic"],
+        ["--memory", "9"],
+        ["--method", "importance", "--temperatures", "3"],
+        ["--arrays", "a.csv"],
+    ],
 )
 def test_a_comparison_refuses_what_it_would_not_use(run, capsys, flags):
     assert main(["compare", str(run), str(run), *flags]) == 2

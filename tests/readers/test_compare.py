@@ -10,9 +10,11 @@ import math
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+import lowerbound
 from lowerbound import data as data_floor
 from lowerbound.errors import InputError
 from lowerbound.maths.units import Estimate
@@ -106,6 +108,23 @@ def test_runs_are_measured_as_evaluate_measures_them(two):
     assert gap.value > 0 and gap.stderr < found.rows[0].bound.stderr
     json.dumps(found.json(), allow_nan=False)
     assert "long is better than short" in "\n".join(found.lines())
+
+
+def test_the_arrays_are_those_of_the_examples(two):
+    found = compare(two, against="best")
+    arrays = found.arrays()
+    assert arrays["runs"].tolist() == ["short", "long"] and found.reference == 1
+    assert np.array_equal(arrays["elbo"], -arrays["rate"] - arrays["distortion"]) and "log_p" not in arrays
+    assert np.array_equal(arrays["difference"], arrays["elbo"] - arrays["elbo"][1])
+    assert Estimate.of(torch.from_numpy(arrays["difference"][0])) == found.rows[0].difference
+    assert lowerbound.compare is compare
+
+
+def test_the_arrays_hold_what_is_compared_in_place_of_the_bound():
+    a, b = (replace(e, figure=Figure(e.bound + 1 + i, "log p(x)", "exact")) for i, e in enumerate(pair()))
+    arrays = side_by_side([a, b], "test").arrays()
+    assert np.array_equal(arrays["log_p"] - arrays["elbo"], np.array([[1.0], [2.0]]) + np.zeros((2, 400)))
+    assert np.array_equal(arrays["difference"][1], arrays["log_p"][1] - arrays["log_p"][0])
 
 
 def test_no_batch_size_changes_a_difference(two):

@@ -103,7 +103,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "compare.compare",
         "Read a run",
         """lowerbound compare runs/digits-1 runs/digits-2
-        lowerbound compare runs/* --against best --samples 16 --picture runs.svg""",
+        lowerbound compare runs/* --against best --samples 16 --picture runs.svg
+        lowerbound compare runs/digits-1 runs/digits-2 --method importance --arrays differences.npz""",
     ),
     "score": (
         "score.score",

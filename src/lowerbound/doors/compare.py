@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lowerbound.doors import options, output
-from lowerbound.doors.evaluate import METHODS, checked, complete_method, shown
+from lowerbound.doors.evaluate import METHODS, checked, complete_method, keep, shown
 from lowerbound.doors.read import Split, open_run, split_of
 from lowerbound.errors import InputError
 
@@ -46,6 +46,9 @@ def compare(
     picture: Annotated[
         Path | None, typer.Option(help="Draw the rate-distortion plane and the differences: .svg.", metavar="FILE")
     ] = None,
+    arrays: Annotated[
+        Path | None, typer.Option(help="Write the per-example numbers and differences, NumPy .npz.", metavar="FILE")
+    ] = None,
     seed: options.Seed = 0,
     batch: Annotated[int, typer.Option(help="Examples at a time; changes no figure.", metavar="N", min=1)] = 1000,
     data_dir: options.DataDir = None,
@@ -59,7 +62,7 @@ def compare(
     --method they are differences of log p(x), by that method of evaluate; the bound stands beside it. Runs
     that differ in data, split, binarisation, kind of data or in what is bounded are refused, with the reason.
     """
-    checked(method, {"--samples": samples, "--temperatures": temperatures, "--memory": memory}, None)
+    checked(method, {"--samples": samples, "--temperatures": temperatures, "--memory": memory}, arrays)
     if picture is not None:
         drawable(picture)
     options.use_threads(threads)
@@ -77,6 +80,7 @@ def compare(
         words = ", ".join([method, *(f"{name} {value}" for name, value in told.items() if name != "memory")])
         chosen |= {"estimator": words, "estimate": estimator(part, method, told)}
     found = compared(opened, part, **chosen)
+    keep(found.arrays(), arrays)
     if picture is not None:
         from lowerbound.readers import compare_picture, figures
 

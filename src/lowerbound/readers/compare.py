@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lowerbound.errors import InputError, nearest
@@ -148,6 +149,19 @@ class Comparison:
             "same": self.facts,
             "runs": [row.json() for row in self.rows],
         }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The per-example arrays, (runs, n), nats, in the order of the split; ``difference`` is 0 of the reference.
+
+        ``log_p`` is there where the runs are compared in it; ``runs`` are their names, (runs,).
+        """
+        entries = [row.entry for row in self.rows]
+        own = {"log_p": [e.figure.each for e in entries if e.figure]} if self.figure else {}
+        terms = {"elbo": [e.bound for e in entries], "rate": [e.rate for e in entries]}
+        terms |= {"distortion": [e.distortion for e in entries]} | own
+        terms["difference"] = [e.compared - entries[self.reference].compared for e in entries]
+        names = {"runs": np.array([e.name for e in entries])}
+        return names | {name: torch.stack(each).cpu().numpy() for name, each in terms.items()}
 
     def lines(self) -> list[str]:
         """The table for people."""
