@@ -16,6 +16,8 @@ from torch.autograd import Function
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from lowerbound.maths.products import stacked
+
 _CROSS_ENTROPY = F.binary_cross_entropy_with_logits
 
 
@@ -25,16 +27,17 @@ class StackedLinear(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, W: Tensor, b: Tensor) -> Tensor:
         ctx.save_for_backward(x, W)
-        return torch.baddbmm(b, x.expand(len(W), -1, -1), W.transpose(1, 2))
+        found = stacked(x.expand(len(W), -1, -1), W.mT)
+        return torch.add(found, b, out=torch.empty_like(found, memory_format=torch.contiguous_format))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (g,) = gradients
         x, W = ctx.saved_tensors
-        dx = torch.bmm(g, W) if ctx.needs_input_grad[0] else None
+        dx = stacked(g, W) if ctx.needs_input_grad[0] else None
         if dx is not None and len(x) == 1:
             dx = dx.sum(0, keepdim=True)
-        return dx, torch.bmm(g.transpose(1, 2), x.expand(len(W), -1, -1)), g.sum(1, keepdim=True)
+        return dx, stacked(g.mT, x.expand(len(W), -1, -1)), g.sum(1, keepdim=True)
 
 
 class Linear(Function):
