@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy.stats import norm, spearmanr
+from sklearn.manifold import trustworthiness
 from sklearn.neighbors import KNeighborsClassifier
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
@@ -20,7 +21,7 @@ from lowerbound.errors import InputError
 from lowerbound.maths.normal import DiagonalNormal
 from lowerbound.readers import pictures
 from lowerbound.readers.evaluate import evaluate
-from lowerbound.readers.latent import attributes, canvas, groups, manifold, morph, plane, traverse
+from lowerbound.readers.latent import attributes, canvas, groups, manifold, morph, plane, projection, traverse
 from lowerbound.readers.latent.judge import Share, judge_of
 from lowerbound.readers.latent.space import DRAWS, Space
 from lowerbound.training.measure import ACTIVE
@@ -346,6 +347,31 @@ def test_without_pictures_there_is_the_encoder_s_view_alone(table):
     assert shown.size[0] < 1.5 * shown.size[1]
 
 
+def test_principal_components_are_decoded_where_they_lie(good):
+    made = projection.projection(good, "pca", side=4)
+    z = Space(good).encode("test", range(len(made.means))).double().numpy()
+    middle = z.mean(0)
+    directions = np.linalg.lstsq(made.means, z - middle, rcond=None)[0]
+    assert np.allclose(directions @ directions.T, np.eye(2), atol=1e-4)
+    largest = np.linalg.eigvalsh(np.cov(z.T))[:-3:-1]
+    assert np.allclose(made.means.var(0, ddof=1), largest, rtol=1e-4)
+    assert f"{largest[0] / np.cov(z.T).trace():.0%}" in made.axes[0]
+    places = plane.lattice(made.limits, 4).flatten(0, 1).numpy() @ directions + middle
+    assert torch.allclose(made.x.flatten(0, 1), pictures.decode(good, torch.from_numpy(places)), atol=1e-3)
+
+
+def test_t_sne_keeps_who_is_near_whom_and_says_what_it_does_not(good, monkeypatch):
+    monkeypatch.setattr(projection, "MOST", 150)
+    made = projection.projection(good, "tsne")
+    z = Space(good).encode("test", plane.spaced(good, "test", 150))
+    assert len(made.means) == 150 and made.x is None
+    assert trustworthiness(z.numpy(), made.means) > 0.9 > trustworthiness(z.numpy(), z[:, :2].numpy())
+    assert np.array_equal(made.means, projection.projection(good, "tsne").means)
+    assert "150 codes of 8 numbers" in made.words and "mean nothing" in made.words
+    shown = Image.open(io.BytesIO(plane.drawing(good, made)))
+    assert shown.size[0] < 1.5 * shown.size[1]
+
+
 def test_the_plane_of_heads_is_what_the_decoder_sees(heads):
     made = plane.plane(heads, side=4)
     z = Space(heads).encode("test", range(180))
@@ -484,6 +510,7 @@ def test_draws_are_the_same_for_the_same_seed(digits, monkeypatch):
         (lambda t: manifold.manifold(t, 1), "at least 2"),
         (lambda t: manifold.manifold(t, linear=(2, -2)), "no range"),
         (lambda t: manifold.manifold(t, dimensions=(1, 1)), "twice"),
+        (lambda t: projection.projection(t, "tsen"), "did you mean tsne"),
         (lambda t: attributes.change(t, "class:1", "3,4"), "no attribute in common"),
         (lambda t: attributes.change(t, "class:1", "class:2", split="train"), "neither the direction nor the judge"),
         (lambda t: attributes.change(t, "class:1", "class:2", judge="oracle"), "unknown judge"),

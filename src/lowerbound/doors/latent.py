@@ -205,7 +205,12 @@ def ends(words: str | None) -> tuple[float, float] | None:
 def plane(
     run: options.RunFolder,
     dims: Dims = None,
+    by: Annotated[
+        str,
+        typer.Option(help="rate: two dimensions; pca: principal components; tsne: who is near whom, of 2,000 codes."),
+    ] = "rate",
     side: Annotated[int, typer.Option("--side", "-n", help="Pictures along each side.", metavar="N", min=2)] = 24,
+    seed: Annotated[int | None, typer.Option(help="Of --by tsne (default: 0).", metavar="N")] = None,
     split: Split = None,
     label: Label = None,
     given: Given = None,
@@ -216,14 +221,22 @@ def plane(
     """The encoder's view and the decoder's view of two latents, side by side on the same axes.
 
     Left: the posterior mean of each example, coloured by class. Right: what the decoder expects at each place. With
-    more than two latents: the two of the highest rate, in the right half with the others at the prior's mean.
+    more than two latents: the two of the highest rate, in the right half with the others at the prior's mean; or all
+    of them, by principal components or by t-SNE, from which nothing leads back to a picture.
     """
     files.checked(out, (".png", ".csv"))
+    pair: Any = numbers(dims, "--dims", 2) or None
+    if by != "rate" and pair:
+        raise InputError("has no meaning beside --by", where="--dims", mend="give one of the two")
+    if by != "tsne" and seed is not None:
+        raise InputError("has no meaning here", where="--seed", mend="it is of --by tsne")
     trained = open_run(run, data_dir)
     from lowerbound.readers.latent import plane as reader
+    from lowerbound.readers.latent.projection import projection
 
-    pair: Any = numbers(dims, "--dims", 2) or None
-    made = reader.plane(trained, dimensions=pair, side=side, split=split_of(trained, split), label=label, given=given)
+    how: dict[str, Any] = {"side": side, "split": split_of(trained, split), "label": label, "given": given}
+    flat = by == "rate"
+    made = reader.plane(trained, dimensions=pair, **how) if flat else projection(trained, by, seed=seed or 0, **how)
     if out is None and not as_json:
         output.show(str(trained.run.write_file("figures/plane.png", reader.drawing(trained, made))))
         return

@@ -9,6 +9,7 @@
 ``attributes``  mean-difference directions, and whether the attribute changed
 ``judge``       the classifier that says so, and how often it is right
 ``plane``       the encoder's view and the decoder's view side by side
+``projection``  the same on principal components, or the codes alone by t-SNE
 ``canvas``      pictures in a grid with legible words
 ==============  ==============================================================
 """

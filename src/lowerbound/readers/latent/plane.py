@@ -38,22 +38,28 @@ class Plane:
     spaced grid over ``limits``, (low, high) of each axis, decodes to, highest value of the second dimension first.
     ``circles`` says whether the prior is N(0, I), so that circles of one and two deviations are its own. Where the
     decoder sees the sum of a class's head and the style, ``means`` are such sums, and ``heads`` (classes, 2) the heads.
+    On a plane of no two dimensions, ``names_of_axes`` are its own, ``words`` say what it is, and ``x`` is None where
+    nothing leads from it back to a code.
     """
 
     means: np.ndarray
     labels: np.ndarray | None
     names: tuple[str, ...]
-    x: Tensor
+    x: Tensor | None
     limits: tuple[tuple[float, float], tuple[float, float]]
-    dimensions: tuple[int, int]
+    dimensions: tuple[int, int] | None
     circles: bool
     others: str
     split: str
     heads: np.ndarray | None = None
+    names_of_axes: tuple[str, str] = ("", "")
+    words: str = ""
 
     @property
     def axes(self) -> tuple[str, str]:
         """What stands on each axis."""
+        if self.dimensions is None:
+            return self.names_of_axes
         a, b = self.dimensions
         return (f"z{a}", f"z{b}") if self.heads is None else (f"head + style, {a}", f"head + style, {b}")
 
@@ -61,13 +67,14 @@ class Plane:
         """Head and rows of the encoder's view as a table."""
         labels = [] if self.labels is None else [["" if y < 0 else int(y)] for y in self.labels]
         rows = self.means.tolist()
-        head = [*(["label"] if labels else []), *self.axes]
+        head = [*(["label"] if labels else []), *(self.axes if self.dimensions else ("first", "second"))]
         return head, [[*label, *row] for label, row in zip(labels or [[]] * len(rows), rows, strict=True)]
 
     def json(self) -> dict[str, Any]:
         """JSON-ready facts: the code of each example in the two dimensions, and its class."""
         return {
-            "dimensions": list(self.dimensions),
+            "dimensions": self.dimensions and list(self.dimensions),
+            "words": self.words,
             "split": self.split,
             "examples": len(self.means),
             "means": self.means.tolist(),
@@ -129,10 +136,10 @@ def sums(space: Space, dimensions: tuple[int, int] | None, side: int) -> Plane:
     return replace(made, heads=heads(trained)[:, [a, b]].numpy())
 
 
-def spaced(trained: Trained, split: str) -> Tensor:
-    """Rows of a split, at most ``MOST``, evenly over it."""
+def spaced(trained: Trained, split: str, most: int = MOST) -> Tensor:
+    """Rows of a split, at most ``most``, evenly over it."""
     n = len(trained.data.splits[split])
-    return torch.linspace(0, n - 1, min(n, MOST)).long()
+    return torch.linspace(0, n - 1, min(n, most)).long()
 
 
 def labels_of(trained: Trained, split: str, rows: Tensor) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -143,10 +150,15 @@ def labels_of(trained: Trained, split: str, rows: Tensor) -> tuple[np.ndarray | 
 
 def grid(centre: Tensor, limits: Any, side: int, a: int, b: int) -> Tensor:
     """Evenly spaced places (side, side, width) in dimensions a and b, the highest b first, the others at the centre."""
-    first, second = (torch.linspace(low, high, 2 * side + 1)[1::2] for low, high in limits)
     z = centre.repeat(side, side, 1)
-    z[..., a], z[..., b] = torch.meshgrid(first, second.flip(0), indexing="xy")
+    z[..., [a, b]] = lattice(limits, side)
     return z
+
+
+def lattice(limits: Any, side: int) -> Tensor:
+    """The middles of the cells of a plane (side, side, 2), the highest of the second axis first."""
+    first, second = (torch.linspace(low, high, 2 * side + 1)[1::2] for low, high in limits)
+    return torch.stack(torch.meshgrid(first, second.flip(0), indexing="xy"), -1)
 
 
 def limits_of(means: Tensor, standard: bool) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -162,7 +174,7 @@ def limits_of(means: Tensor, standard: bool) -> tuple[tuple[float, float], tuple
 
 def drawing(trained: Trained, made: Plane) -> bytes:
     """Both views as PNG: codes by class with a colour bar, beside the decoded plane; without pictures alone."""
-    both = pictures.is_picture(trained)
+    both = pictures.is_picture(trained) and made.x is not None
     style: Any = {k: light(v) for k, v in figures.STYLE.items() if not k.startswith("svg.")}
     with rc_context(style):
         figure = Figure(figsize=(12.6 if both else 6.9, 6.0), layout="constrained")
@@ -170,6 +182,8 @@ def drawing(trained: Trained, made: Plane) -> bytes:
         encoder_view(figure, axes[0], made)
         if both:
             decoder_view(axes[1], trained, made)
+        words = fill(made.words, (2 if both else 1) * 88)
+        figure.supxlabel(words, x=0.02, ha="left", fontsize=9.5, color=light(figures.FAINT))
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
@@ -237,6 +251,7 @@ def class_bar(figure: Figure, axis: Axes, colours: list[str], names: list[str]) 
 
 def decoder_view(axis: Axes, trained: Trained, made: Plane) -> None:
     """The plane decoded, over the same axes."""
+    assert made.x is not None
     grey = pictures.grey(trained, made.x)
     side = len(grey)
     laid = pictures.sheet(grey.reshape(side * side, *grey.shape[2:]), side, gap=canvas.seam(grey, 1))
@@ -250,3 +265,5 @@ def decoder_view(axis: Axes, trained: Trained, made: Plane) -> None:
 def framed(axis: Axes, made: Plane) -> None:
     """The same range and names on both axes."""
     axis.set(xlim=made.limits[0], ylim=made.limits[1], aspect="equal", xlabel=made.axes[0], ylabel=made.axes[1])
+    if not any(made.axes):
+        axis.set(xticks=(), yticks=())

@@ -103,6 +103,7 @@ def decoded(trained: Trained, split: str) -> str:
     if summed(trained):
         made = plane(trained, side=20, split=split)
         (low, high), (bottom, top) = made.limits
+        assert made.x is not None
         x = made.x
         words = f"Expected x over {made.axes[0]} (to the right, {low:.1f} to {high:.1f}) and {made.axes[1]} (upward, "
         words += f"{bottom:.1f} to {top:.1f}), evenly spaced."
