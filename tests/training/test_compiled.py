@@ -27,17 +27,21 @@ def settings(**training):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("compiled") / "run"
-    train(settings(), stripes(), path)
+    train(settings(snapshots=True), stripes(), path)
     return path
 
 
 def test_its_numbers_are_those_of_the_eager_step(tmp_path, whole):
     """240 examples in batches of 32: seven whole steps and a ragged one an epoch, all with the noise of the seed."""
-    train(settings(compile="off"), stripes(), tmp_path / "eager")
+    train(settings(compile="off", snapshots=True), stripes(), tmp_path / "eager")
     rows = zip(Run(whole).metrics(), Run(tmp_path / "eager").metrics(), strict=True)
     for ours, eager in rows:
         for key in ("bound", "rate", "distortion", "objective", "gradient_norm"):
             assert ours["train"][key] == pytest.approx(eager["train"][key], rel=1e-5), key
+    assert Run(whole).snapshots() == [1, 2, 3, 4, 6, 8, 11, 16]
+    for step in Run(whole).snapshots():
+        for name, tensor in Run(tmp_path / "eager").snapshot(step).items():
+            assert torch.allclose(Run(whole).snapshot(step)[name], tensor, rtol=1e-3, atol=1e-4), (step, name)
 
 
 @pytest.mark.parametrize("step", [1, 7, 9])

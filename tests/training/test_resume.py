@@ -50,6 +50,20 @@ def test_a_run_stopped_at_every_step_is_the_same_run(tmp_path, uninterrupted):
     assert contents(tmp_path / "run") == uninterrupted
 
 
+def test_snapshots_of_a_stopped_run_are_those_of_one_never_stopped(tmp_path, uninterrupted):
+    kept = spec(training={"snapshots": True})
+    whole = train(kept, stripes(), tmp_path / "whole")
+    calls = count()
+    with pytest.raises(Interrupted):
+        train(kept, stripes(), tmp_path / "cut", stop=lambda: 15 if next(calls) == 5 else None)
+    cut = resume(tmp_path / "cut", stripes())
+    assert whole.snapshots() == cut.snapshots() == [1, 2, 3, 4, 6, 8, 11, 16, 23]
+    files = [{p.name: p.read_bytes() for p in (tmp_path / n / "snapshots").iterdir()} for n in ("whole", "cut")]
+    assert files[0] == files[1]
+    assert len(set(files[0].values())) == 9
+    assert contents(tmp_path / "whole") == uninterrupted
+
+
 def test_a_person_s_random_state_is_left_alone(tmp_path):
     torch.manual_seed(7)
     expected = torch.rand(3)

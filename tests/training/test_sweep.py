@@ -211,6 +211,7 @@ REFUSED = {
     "posterior": {"posterior": {"name": "deterministic"}},
     "encoder": {"encoder": {"name": "own"}},
     "sweep": {"posterior": {"name": "full-normal"}},
+    "snapshots": {"training": {"snapshots": True}},
 }
 
 

@@ -44,6 +44,7 @@ from lowerbound.training.setup import (
     refuse_other_data,
     regulariser_of,
 )
+from lowerbound.training.snapshots import on_log_time
 from lowerbound.training.spec import Spec
 from lowerbound.training.unread import unnamed, unread
 from lowerbound.training.watch import Watch
@@ -283,6 +284,8 @@ class Training:
             self._move(rows, time)
         self.position += 1
         self.step += 1
+        if self.spec.training.snapshots and on_log_time(self.step):
+            self.run.write_snapshot(self.step, self.model.state_dict())
         self.watch.on_step(self.step, self.ledger)
 
     def _taken_whole(self, rows: Tensor, time: float) -> bool:

@@ -6,6 +6,7 @@
 ``alarms.json``        each alarm with its cause and its cures
 ``weights.safetensors``  the weights with the best validation bound
 ``checkpoints/``       the last two states a run can go on from, each with its own manifest
+``snapshots/``         weights on the way, where they were asked for: a file for each step
 ``manifest.json``      SHA-256 of the files above
 =====================  ==============================================================================
 """
@@ -128,6 +129,19 @@ class Run:
     def write_weights(self, tensors: Mapping[str, Tensor]) -> None:
         """Write weights.safetensors atomically."""
         write_atomically(self.path / "weights.safetensors", pack(tensors))
+
+    def write_snapshot(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+        """Write the weights after a step, beside those of earlier ones."""
+        self.write_file(f"snapshots/{step:09d}.safetensors", pack(tensors))
+
+    def snapshots(self) -> list[int]:
+        """The steps after which weights were kept, in order."""
+        return sorted(int(path.stem) for path in (self.path / "snapshots").glob("[0-9]*.safetensors"))
+
+    def snapshot(self, step: int) -> dict[str, Tensor]:
+        """The weights after a step."""
+        name = f"snapshots/{step:09d}.safetensors"
+        return parse_tensors(self._read(name), self.path / name)
 
     def append_metrics(self, row: Mapping[str, Any]) -> int:
         """Add one line; returns the file's length after it."""

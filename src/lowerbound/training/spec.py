@@ -73,6 +73,7 @@ class TrainingSpec(Frozen):
 
     ``labelled`` is how many of the training labels may be used, the same number of each class; None: all.
     ``compile`` makes a step one compiled graph: "auto" where a run is long enough to gain by it and the step allows it.
+    ``snapshots`` keeps the weights after steps 1, 2, 3, 4, 6, 8, 11, ..., the rounded powers of the root of 2.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 50
@@ -88,6 +89,7 @@ class TrainingSpec(Frozen):
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     device: str = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
+    snapshots: bool = False
     seed: int = 0
 
 

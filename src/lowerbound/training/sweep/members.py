@@ -77,6 +77,8 @@ def refuse(spec: Spec) -> None:
         if given != plain:
             what = f"{part} {given} has no place in a sweep, whose members share one stack"
             raise InputError(what, where=part, mend=f"use {part} {plain}, or train one by one")
+    if spec.training.snapshots:
+        raise InputError("a sweep keeps no snapshots", where="training.snapshots", mend="train one by one")
     if "own" in (spec.encoder.name, spec.decoder.name):
         what = "a module of your own is not stacked"
         raise InputError(what, where="encoder", mend="use a network by name, or train one by one")
