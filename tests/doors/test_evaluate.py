@@ -82,6 +82,7 @@ REFUSED = {
     "a flag of another method": (["--method", "importance", "--fit", "full"], "--fit: not for method importance"),
     "a flag without a method": (["--precision", "bfloat16"], "--precision: not for method bound"),
     "both sides of importance": (["--method", "importance", "--reverse"], "--reverse: not for method importance"),
+    "more samples than are held at a time": (["--samples", "100000000"], "give at most 100,000"),
     "memory of a bound": (["--memory", "64"], "--memory: not for method bound"),
     "batches of another method": (["--method", "importance", "--batch", "9"], "--batch: not for method importance"),
     "samples of a grid": (["--method", "quadrature", "--samples", "10"], "--samples: not for method quadrature"),

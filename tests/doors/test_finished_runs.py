@@ -144,6 +144,23 @@ def test_scores_are_a_table_and_an_array(people, capsys):
     assert found["examples"] == 3 and len(found["strangest"]) == 1
 
 
+def test_a_score_says_which_words_it_does_not_know_and_refuses_what_is_no_count(people, capsys):
+    """A word that training did not see is no evidence of anything; a number that no count can be has no log p(x)."""
+    strange, wrong = people / "strange.csv", people / "wrong.csv"
+    strange.write_text("size,visits,town,team\n170,1,Oslo,a\n", "utf-8")
+    assert main(["score", str(people / "run"), str(strange)]) == 0
+    assert "'Oslo' was not seen in training and counts as missing" in capsys.readouterr().err
+    for number in ("-1", "1.5"):
+        wrong.write_text(f"size,visits,town,team\n170,,Ulm,a\n170,{number},Ulm,a\n", "utf-8")
+        assert main(["score", str(people / "run"), str(wrong)]) == 2
+        assert f"line 3, column 'visits': {number} does not fit" in capsys.readouterr().err
+
+
+def test_the_nats_of_a_table_with_numbers_are_of_a_density(people, capsys):
+    assert main(["compare", str(people / "run"), str(people / "run"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["same"]["unit of the likelihood"] == "density"
+
+
 def test_surgery_and_compare_speak_json(people, capsys):
     assert main(["surgery", str(people / "run"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

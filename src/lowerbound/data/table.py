@@ -179,6 +179,7 @@ def encode(out: Encoded, column: Column, cells: np.ndarray, where: str, first_li
         numbers, wrong = numeric(cells)
         if wrong is not None:
             refuse_word(cells[wrong], column.name, wrong + first_line, where)
+        refuse_number(numbers, column, first_line, where)
         return numbers
     words = words_of(cells)
     strange = sorted({word for word in words if word is not None} - set(column.levels))
@@ -223,6 +224,17 @@ def refuse_word(word: object, name: str, line: int, where: str) -> None:
         "write numbers with a decimal point" if DECIMAL_COMMA.match(shown) else "correct it, or leave the cell empty"
     )
     raise InputError(f"line {line}, column {name!r}: {shown!r} is not a number", where=where, mend=comma)
+
+
+def refuse_number(numbers: np.ndarray, column: Column, first_line: int, where: str) -> None:
+    """An InputError that names the first cell which a column of this kind cannot hold."""
+    known = np.nan_to_num(numbers, nan=0.0)
+    whole = (known >= 0) & (known == np.floor(known))
+    good = {"count": whole, "binary": (known == 0) | (known == 1)}.get(column.kind)
+    if good is not None and not good.all():
+        row, held = int((~good).argmax()), "0 or 1" if column.kind == "binary" else "counts, 0, 1, 2, ..."
+        what = f"line {row + first_line}, column {column.name!r}: {numbers[row]:g} does not fit, training saw {held}"
+        raise InputError(what, where=where, mend="correct it, or leave the cell empty")
 
 
 def constants(matrix: np.ndarray, columns: Sequence[Column]) -> list[str]:

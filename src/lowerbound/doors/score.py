@@ -52,6 +52,8 @@ def score(
 
     chosen = {"split": name, "samples": samples, "estimator": estimator, "seed": seed, "batch": batch}
     found = scored(trained, data if source is not None else None, features=features, **chosen)  # type: ignore[arg-type]
+    for note in data.notes if source is not None else ():
+        output.remark(note)
     if out is not None:
         options.write(out, packed(out, found), "--out")
     if as_json:

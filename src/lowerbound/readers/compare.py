@@ -25,6 +25,7 @@ from torch import Tensor
 from lowerbound.errors import InputError, nearest
 from lowerbound.maths.units import Estimate, sum_latent
 from lowerbound.model.likelihoods.base import Likelihood
+from lowerbound.model.likelihoods.columns import Columns
 from lowerbound.model.likelihoods.continuous_bernoulli import ContinuousBernoulli
 from lowerbound.model.likelihoods.location import LocationScale
 from lowerbound.training.load import Trained
@@ -293,8 +294,12 @@ def facts(trained: Trained, split: str, estimator: str) -> dict[str, str]:
 
 
 def of_probability(likelihood: Likelihood) -> bool:
-    """Whether its nats are of a probability; those of a location with a deviation, and on [0, 1], are of a density."""
-    return not isinstance(likelihood, (LocationScale, ContinuousBernoulli))
+    """Whether its nats are of a probability; those of a location with a deviation, and on [0, 1], are of a density.
+
+    A table's are of a density where one of its columns is numeric.
+    """
+    parts = likelihood.members.values() if isinstance(likelihood, Columns) else [likelihood]
+    return not any(isinstance(part, (LocationScale, ContinuousBernoulli)) for part in parts)
 
 
 def agree(names: Sequence[str], known: Sequence[dict[str, str]]) -> None:

@@ -18,6 +18,8 @@ from lowerbound.training.randomness import noise
 
 ACTIVE = 0.01
 """Nats: a latent dimension whose average rate is above this is active (the threshold is stated wherever it is used)."""
+MOST = 100_000
+"""Samples an example, which are held in memory together."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,13 @@ def measure(
         seed: of the noise, which is keyed by the example's row: the same for any batch size.
         batch: rows at a time; changes memory and speed only.
         weighted: whether to measure the importance-weighted bound of these samples too.
+
+    Raises:
+        InputError: more samples than are held at a time.
     """
+    if samples > MOST:
+        what, mend = f"{samples:,} samples an example", f"give at most {MOST:,}; method importance takes more"
+        raise InputError(what, where="samples", mend=mend)
     parameter = next(model.parameters())
     batch = max(1, batch // samples)
     distortion, rate, mean, iwae = [], [], [], []
