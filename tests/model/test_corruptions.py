@@ -1,0 +1,42 @@
+"""What the encoder is given instead of x: the law of the noise, drawn from few bits where few are enough."""
+
+import pytest
+import torch
+from scipy import stats
+
+from lowerbound.model.corruptions import Gaussian, Masking, random_bits
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("share", [0.001, 0.25, 0.3, 0.999])
+def test_a_mask_takes_its_share_of_the_values_wherever_they_lie(share: float) -> None:
+    torch.manual_seed(0)
+    x = torch.full((5000, 7), 3.0)
+    seen = Masking(share=share)(x)
+    assert set(seen.unique().tolist()) == {0.0, 3.0}
+    for place in (seen == 0).T:
+        assert stats.binomtest(int(place.sum()), len(place), share).pvalue > 1e-4
+
+
+def test_every_bit_of_a_mask_is_fair() -> None:
+    torch.manual_seed(0)
+    bits = random_bits(4 * 20_000 + 3, CPU)
+    assert bits.shape == (80_003,)
+    for word in bits[:80_000].view(-1, 4).int().T:  # four are made of one draw of 64 bits
+        for k in range(16):
+            assert stats.binomtest(int(((word >> k) & 1).sum()), len(word), 0.5).pvalue > 1e-5
+
+
+def test_noise_is_normal_around_the_example() -> None:
+    torch.manual_seed(0)
+    x = torch.full((4000,), 0.5)
+    assert stats.kstest((Gaussian(scale=0.2)(x) - x).numpy(), "norm", args=(0, 0.2)).pvalue > 1e-4
+    cut = Gaussian(scale=2.0, clip=True)(x)
+    assert cut.min() == 0 and cut.max() == 1
+
+
+@pytest.mark.parametrize("corruption", [Gaussian(), Masking()])
+def test_in_evaluation_the_encoder_sees_the_example(corruption: torch.nn.Module) -> None:
+    x = torch.rand(3, 4)
+    assert torch.equal(corruption.eval()(x), x)
