@@ -43,3 +43,8 @@ def test_of_one_hot_codes_only_importance_is_named(tmp_path):
     for method in ("annealed", "quadrature"):
         with pytest.raises(InputError, match=r"; use method importance$"):
             log_likelihood(model, method=method, examples=1)
+
+
+def test_without_latents_chains_have_nowhere_to_go_and_find_what_is_exact(regressor):
+    found = log_likelihood(regressor, method="annealed", examples=4, samples=2, temperatures=2)
+    assert found.log_p.tolist() == pytest.approx(log_likelihood(regressor, examples=4, samples=1).log_p.tolist())

@@ -114,12 +114,9 @@ class Mover:
 
 def scale_of(problem: Problem, start: str) -> Tensor:
     """How wide each posterior is, roughly: (batch, width), the deviation of q, or of the prior."""
-    if start == "posterior":
-        z = problem.q.transform(_fixed(256, problem))
-    else:
-        z = problem.p.mean.expand(len(problem), problem.model.width)
-        return torch.ones_like(z)
-    return z.std(0).clamp(min=1e-6)
+    if start == "posterior" and problem.model.width:
+        return problem.q.transform(_fixed(256, problem)).std(0).clamp(min=1e-6)
+    return problem.like.new_ones(len(problem), problem.model.width)
 
 
 def _fixed(samples: int, problem: Problem) -> Tensor:
