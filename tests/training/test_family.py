@@ -206,8 +206,7 @@ def test_a_gan_finds_where_the_data_are(loss, tmp_path):
 
 @pytest.mark.parametrize("name", ["gan", "wgan-gp"])
 def test_a_gan_makes_digits_and_not_one_picture_in_white_and_black(name, tmp_path):
-    """A small one after 10 epochs: the momentum of Adam leaves the distance at 1,100 to 1,200, the recipe's optimiser at
-    340 to 470."""
+    """A small one after 10 epochs: the momentum of Adam leaves a distance of 1,100 to 1,200, the recipe 340 to 470."""
     from lowerbound.doors.recipes import recipe
     from lowerbound.readers.fidelity import frechet
 
