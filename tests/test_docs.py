@@ -124,7 +124,17 @@ def test_commands_are_understood(page, line):
 def trained(tmp_path_factory):
     """A folder with a run, under every name that the pages use."""
     folder = tmp_path_factory.mktemp("docs")
-    few = ["--epochs", "1", "--latent", "2", "--no-report", "--out", str(folder / "run")]
+    few = [
+        "--epochs",
+        "1",
+        "--latent",
+        "2",
+        "-s",
+        "training.snapshots=true",
+        "--no-report",
+        "--out",
+        str(folder / "run"),
+    ]
     assert cli.main(["train", "digits", *few]) == 0
     for name in {name for _, line, _ in COMMANDS if reads(line) for name in re.findall(r"runs/([\w-]+)", line)}:
         shutil.copytree(folder / "run", folder / "runs" / name)

@@ -82,6 +82,15 @@ def test_codes_are_drawn_under_their_examples(
         assert "drawn under pictures" in refused(capsys, "reconstruct", *words, "--codes")
 
 
+def test_a_film_lies_beside_its_strip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ["--latent", "2", "--epochs", "1", "-s", "training.snapshots=true", "-s", "training.batch=400"]
+    spoken(capsys, "train", "digits", *settings, "--no-report", "--out", tmp_path / "run")
+    moving, still = map(Path, spoken(capsys, "plane", tmp_path / "run", "--film", "-n", "3").split())
+    assert (moving.name, still.name) == ("film.gif", "film.png")
+    assert opened(moving).n_frames == 4
+    assert opened(still).size[0] > opened(still).size[1]
+
+
 def test_an_attribute_is_counted(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = spoken(capsys, "arithmetic", run, "--from", "class:0", "--to", "class:1")
     for words in ("direction: mean code", "moved along", "at random", "judge: 5 nearest", "standard errors", ".png"):
@@ -125,6 +134,9 @@ def test_tables_give_rows(people: Path, tmp_path: Path, capsys: pytest.CaptureFi
         (["manifold", "--linear=4:-4"], "is no range"),
         (["plane", "--by", "pac"], "did you mean pca?"),
         (["plane", "--by", "pca", "--dims", "0,1"], "no meaning beside --by"),
+        (["plane", "--film"], "kept no weights on the way"),
+        (["plane", "--film", "--by", "pca"], "no meaning beside --film"),
+        (["plane", "--film", "--out", "a.png"], "cannot write .png"),
         (["plane", "--seed", "3"], "it is of --by tsne"),
         (["arithmetic", "class:1"], "three words"),
         (["arithmetic", "--from", "class:1"], "three words"),

@@ -21,7 +21,7 @@ from lowerbound.errors import InputError
 from lowerbound.maths.normal import DiagonalNormal
 from lowerbound.readers import pictures
 from lowerbound.readers.evaluate import evaluate
-from lowerbound.readers.latent import attributes, canvas, groups, manifold, morph, plane, projection, traverse
+from lowerbound.readers.latent import attributes, canvas, film, groups, manifold, morph, plane, projection, traverse
 from lowerbound.readers.latent.judge import Share, judge_of
 from lowerbound.readers.latent.space import DRAWS, Space
 from lowerbound.training.measure import ACTIVE
@@ -345,6 +345,27 @@ def test_both_views_share_their_axes(digits):
 def test_without_pictures_there_is_the_encoder_s_view_alone(table):
     shown = Image.open(io.BytesIO(plane.drawing(table, plane.plane(table, side=4))))
     assert shown.size[0] < 1.5 * shown.size[1]
+
+
+def test_a_film_holds_every_step_that_was_kept_on_the_same_axes(tmp_path):
+    training = {"epochs": 1, "batch": 64, "snapshots": True}
+    trained = finished(tmp_path / "run", data_floor.load("digits"), latent=3, training=training)
+    made = film.film(trained, side=3)
+    assert made.steps == (1, 2, 3, 4, 6, 8, 11, 16, 23)
+    assert len({(view.dimensions, view.limits) for view in made.planes}) == 1
+    assert made.planes[0].dimensions == plane.plane(trained).dimensions
+    last = list(film.course(trained, [1, 23]))[1]
+    weights = trained.run.weights()
+    assert all(torch.equal(t, weights[name]) for name, t in last.model.state_dict().items())  # 23 steps are an epoch
+    assert torch.equal(made.planes[-1].x, plane.plane(trained, side=3, limits=made.planes[0].limits).x)
+    assert not np.allclose(made.planes[0].means, made.planes[-1].means, atol=0.05)
+    facts = made.json()
+    assert facts["steps"] == list(made.steps) and facts["planes"][8]["means"] == made.planes[8].means.tolist()
+    assert Image.open(io.BytesIO(film.strip(trained, made))).size[0] > 1500
+
+
+def test_limits_of_a_film_hold_those_of_every_step():
+    assert film.widest([((-1, 1), (0, 2)), ((-2, 0), (0, 2))]) == ((-2.0, 1.0), (-0.5, 2.5))
 
 
 def test_principal_components_are_decoded_where_they_lie(good):

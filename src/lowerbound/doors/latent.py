@@ -78,14 +78,27 @@ def morph(
     if moving is None and (out is not None or as_json or not picture(trained)):
         hand(trained, out, "morph", as_json, made, made.x, lambda: reader.sheet(trained, made))
         return
-    animation, sheet = reader.animation(trained, made, moving or ".gif"), reader.sheet(trained, made)
+    run_on(trained, out, "morph", as_json, made, reader.animation(trained, made, moving or ".gif"), reader.sheet)
+
+
+def run_on(
+    trained: Trained,
+    out: Path | None,
+    name: str,
+    as_json: bool,
+    made: Any,
+    animation: bytes,
+    sheet: Callable[..., bytes],
+) -> None:
+    """Hand over a moving picture and the sheet that lies beside it: where asked, else in the run folder."""
+    still = sheet(trained, made)
     if out is None:
         written = [
-            trained.run.write_file(f"figures/{n}", c) for n, c in (("morph.gif", animation), ("morph.png", sheet))
+            trained.run.write_file(f"figures/{n}", c) for n, c in ((f"{name}.gif", animation), (f"{name}.png", still))
         ]
     else:
         written = [out, out.with_name(f"{out.stem}-sheet.png")]
-        for path, content in zip(written, (animation, sheet), strict=True):
+        for path, content in zip(written, (animation, still), strict=True):
             options.write(path, content, "--out")
     if as_json:
         output.show_json({"written": written, **made.json()})
@@ -209,7 +222,13 @@ def plane(
         str,
         typer.Option(help="rate: two dimensions; pca: principal components; tsne: who is near whom, of 2,000 codes."),
     ] = "rate",
-    side: Annotated[int, typer.Option("--side", "-n", help="Pictures along each side.", metavar="N", min=2)] = 24,
+    film: Annotated[
+        bool, typer.Option("--film", help="Over log time, as an animation: of a run with training.snapshots.")
+    ] = False,
+    side: Annotated[
+        int | None,
+        typer.Option("--side", "-n", help="Pictures along each side (default: 24; --film: 16).", metavar="N", min=2),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of --by tsne (default: 0).", metavar="N")] = None,
     split: Split = None,
     label: Label = None,
@@ -224,23 +243,40 @@ def plane(
     more than two latents: the two of the highest rate, in the right half with the others at the prior's mean; or all
     of them, by principal components or by t-SNE, from which nothing leads back to a picture.
     """
-    files.checked(out, (".png", ".csv"))
+    files.checked(out, MOVING if film else (".png", ".csv"))
     pair: Any = numbers(dims, "--dims", 2) or None
     if by != "rate" and pair:
         raise InputError("has no meaning beside --by", where="--dims", mend="give one of the two")
+    if by != "rate" and film:
+        raise InputError(
+            "has no meaning beside --film", where="--by", mend="a film holds two dimensions, as --dims says"
+        )
     if by != "tsne" and seed is not None:
         raise InputError("has no meaning here", where="--seed", mend="it is of --by tsne")
     trained = open_run(run, data_dir)
     from lowerbound.readers.latent import plane as reader
     from lowerbound.readers.latent.projection import projection
 
-    how: dict[str, Any] = {"side": side, "split": split_of(trained, split), "label": label, "given": given}
+    how: dict[str, Any] = {"split": split_of(trained, split), "label": label, "given": given}
+    if film:
+        filmed(trained, out, as_json, dimensions=pair, side=side or 16, **how)
+        return
+    how["side"] = side or 24
     flat = by == "rate"
     made = reader.plane(trained, dimensions=pair, **how) if flat else projection(trained, by, seed=seed or 0, **how)
     if out is None and not as_json:
         output.show(str(trained.run.write_file("figures/plane.png", reader.drawing(trained, made))))
         return
     hand(trained, out, "plane", as_json, made, None, lambda: reader.drawing(trained, made))
+
+
+def filmed(trained: Trained, out: Path | None, as_json: bool, **how: Any) -> None:
+    """The plane over log time."""
+    from lowerbound.readers.latent import film as reader
+
+    made = reader.film(trained, **how)
+    moving = reader.animation(trained, made, out.suffix.lower() if out else ".gif")
+    run_on(trained, out, "film", as_json, made, moving, reader.strip)
 
 
 def hand(

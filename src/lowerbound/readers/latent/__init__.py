@@ -10,6 +10,7 @@
 ``judge``       the classifier that says so, and how often it is right
 ``plane``       the encoder's view and the decoder's view side by side
 ``projection``  the same on principal components, or the codes alone by t-SNE
+``film``        the plane over log time, of a run that kept its weights on the way
 ``canvas``      pictures in a grid with legible words
 ==============  ==============================================================
 """

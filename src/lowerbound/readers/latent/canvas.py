@@ -16,6 +16,7 @@ from lowerbound.readers.figures import THEMES
 LIGHT = THEMES["light"]
 INK, FAINT, PAPER, MARK, RULE = LIGHT["ink"], LIGHT["faint"], LIGHT["paper"], LIGHT["orange"], LIGHT["grey"]
 TEXT, SMALL, MARGIN = 15, 13, 12
+FORMATS = {".gif": "GIF", ".png": "PNG", ".apng": "PNG", ".webp": "WEBP"}
 WIDE = 1120
 """Pixels that the pictures of a sheet take across, about."""
 
@@ -69,6 +70,15 @@ def reduced(image: Image.Image, grey: bool) -> Image.Image:
     palette = Image.new("P", (1, 1))
     palette.putpalette(greys + blends)
     return image.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
+def animated(frames: Sequence[Image.Image], times: list[int], suffix: str, grey: bool) -> bytes:
+    """Frames as a moving picture without end: GIF, animated PNG or WebP; ``times`` are the milliseconds of each."""
+    shown = [reduced(frame, grey) for frame in frames] if suffix == ".gif" else list(frames)
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"lossless": True} if suffix == ".webp" else {}
+    shown[0].save(buffer, FORMATS[suffix], save_all=True, append_images=shown[1:], duration=times, loop=0, **options)
+    return buffer.getvalue()
 
 
 def enlarged(picture: np.ndarray, times: int) -> Image.Image:

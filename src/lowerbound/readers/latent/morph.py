@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +16,6 @@ from lowerbound.readers.latent import canvas, groups
 from lowerbound.readers.latent.space import Space
 from lowerbound.training.load import Trained
 
-FORMATS = {".gif": "GIF", ".png": "PNG", ".apng": "PNG", ".webp": "WEBP"}
 PAUSE, STEP = 600, 70
 """Milliseconds at an example, and between two frames on the way."""
 SIDE = 336
@@ -146,10 +144,5 @@ def animation(trained: Trained, made: Morph, suffix: str = ".gif", pause: int = 
     """The way as a moving picture: GIF, animated PNG or WebP, with a strip that shows where on the way it is."""
     grey = pictures.grey(trained, made.x)
     shown = [canvas.on_the_way(g, at, made.names, SIDE) for g, at in zip(grey, made.at, strict=True)]
-    if suffix == ".gif":
-        shown = [canvas.reduced(frame, grey[0].ndim == 2) for frame in shown]
     times = [pause if at == int(at) else step for at in made.at]
-    buffer = io.BytesIO()
-    options: dict[str, Any] = {"lossless": True} if suffix == ".webp" else {}
-    shown[0].save(buffer, FORMATS[suffix], save_all=True, append_images=shown[1:], duration=times, loop=0, **options)
-    return buffer.getvalue()
+    return canvas.animated(shown, times, suffix, grey=grey[0].ndim == 2)

@@ -26,6 +26,7 @@ from lowerbound.training.load import Trained
 
 MOST = 10_000
 """Examples drawn."""
+Limits = tuple[tuple[float, float], tuple[float, float]]
 WRAP = 62
 """Letters of a title that fit over one view."""
 
@@ -46,7 +47,7 @@ class Plane:
     labels: np.ndarray | None
     names: tuple[str, ...]
     x: Tensor | None
-    limits: tuple[tuple[float, float], tuple[float, float]]
+    limits: Limits
     dimensions: tuple[int, int] | None
     circles: bool
     others: str
@@ -91,44 +92,52 @@ def plane(
     split: str = "test",
     label: str | None = None,
     given: int | None = None,
+    limits: Limits | None = None,
+    most: int = MOST,
 ) -> Plane:
     """Both views of the two dimensions of the highest rate, or of two that are asked for.
 
     Where the decoder sees the sum of a class's head and the style, that sum is the plane.
+
+    Args:
+        limits: of the axes, where they are not to be those of the codes.
+        most: examples drawn at most.
 
     Raises:
         InputError: fewer than two dimensions, codes that are categories, or a model without an encoder.
     """
     space = Space(trained, split=split, label=label, given=given)
     if summed(trained):
-        return sums(space, dimensions, side)
+        return sums(space, dimensions, side, limits, most)
     if len(space.numbers) < 2:
         raise InputError("has one latent dimension, a plane needs two", where=trained.run.path, mend="use traverse")
     a, b = plane_of(space, dimensions, split)
-    rows = spaced(trained, split)
+    rows = spaced(trained, split, most)
     means = space.encode(split, rows)[:, [a, b]]
     standard = space.normal is not None and not space.normal[0].any() and bool((space.normal[1] == 1).all())
-    limits = limits_of(means, standard)
+    limits = limits or limits_of(means, standard)
     z = grid(space.centre.float(), limits, side, a, b)
     x = space.decode(z.flatten(0, 1)).unflatten(0, (side, side))
     rest = f"; the other {space.width - 2} at {space.middle}" if space.width > 2 else ""
     return Plane(means.numpy(), *labels_of(trained, split, rows), x, limits, (a, b), standard, rest, split)
 
 
-def sums(space: Space, dimensions: tuple[int, int] | None, side: int) -> Plane:
+def sums(
+    space: Space, dimensions: tuple[int, int] | None, side: int, limits: Limits | None = None, most: int = MOST
+) -> Plane:
     """Both views of what the decoder sees, W y + s, with the class heads W."""
     trained, split = space.trained, space.split
     if space.held is not None:
         what = "its plane holds every class, each at its own head"
         raise InputError(what, where="--label", mend="leave it out")
-    rows = spaced(trained, split)
+    rows = spaced(trained, split, most)
     seen = represented(trained, space.encode(split, rows))
     known = range(seen.shape[1])
     a, b = dimensions or sorted(seen.var(0).argsort(descending=True)[:2].tolist())
     if a == b or a not in known or b not in known:
         raise InputError(f"no plane of {a} and {b}", where="--dims", mend=f"give two from 0 to {len(known) - 1}")
     often = heads(trained).repeat(len(seen), 1)  # so that no quantile leaves a head out
-    limits = limits_of(torch.cat([seen, often])[:, [a, b]], False)
+    limits = limits or limits_of(torch.cat([seen, often])[:, [a, b]], False)
     places = grid(seen.mean(0), limits, side, a, b)  # not nats: a place in latent space
     x = space.decode(unrepresented(trained, places.flatten(0, 1))).unflatten(0, (side, side))
     rest = f"; the other {len(known) - 2} at the mean of the examples" if len(known) > 2 else ""
@@ -161,7 +170,7 @@ def lattice(limits: Any, side: int) -> Tensor:
     return torch.stack(torch.meshgrid(first, second.flip(0), indexing="xy"), -1)
 
 
-def limits_of(means: Tensor, standard: bool) -> tuple[tuple[float, float], tuple[float, float]]:
+def limits_of(means: Tensor, standard: bool) -> Limits:
     """Limits of both axes, equally wide, that hold 99.6% of the codes (n, 2); for N(0, I) around 0 and 3 at least."""
     if standard:
         reach = max(3.0, 1.05 * float(torch.quantile(means.abs(), 0.998)))
@@ -174,18 +183,33 @@ def limits_of(means: Tensor, standard: bool) -> tuple[tuple[float, float], tuple
 
 def drawing(trained: Trained, made: Plane) -> bytes:
     """Both views as PNG: codes by class with a colour bar, beside the decoded plane; without pictures alone."""
+    with rc_context(paper()):
+        return saved(drawn(trained, made))
+
+
+def drawn(trained: Trained, made: Plane) -> Figure:
+    """Both views as a figure."""
     both = pictures.is_picture(trained) and made.x is not None
-    style: Any = {k: light(v) for k, v in figures.STYLE.items() if not k.startswith("svg.")}
-    with rc_context(style):
-        figure = Figure(figsize=(12.6 if both else 6.9, 6.0), layout="constrained")
-        axes = figure.subplots(1, 2 if both else 1, squeeze=False)[0]
-        encoder_view(figure, axes[0], made)
-        if both:
-            decoder_view(axes[1], trained, made)
-        words = fill(made.words, (2 if both else 1) * 88)
-        figure.supxlabel(words, x=0.02, ha="left", fontsize=9.5, color=light(figures.FAINT))
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=110, facecolor="white", metadata={"Software": None})
+    figure = Figure(figsize=(12.6 if both else 6.9, 6.0), layout="constrained", facecolor="white")
+    axes = figure.subplots(1, 2 if both else 1, squeeze=False)[0]
+    encoder_view(axes[0], made)
+    class_bar(figure, axes[0], made)
+    if both:
+        decoder_view(axes[1], trained, made)
+    words = fill(made.words, (2 if both else 1) * 88)
+    figure.supxlabel(words, x=0.02, ha="left", fontsize=9.5, color=light(figures.FAINT))
+    return figure
+
+
+def paper() -> Any:
+    """The house's style on light paper, for matplotlib."""
+    return {k: light(v) for k, v in figures.STYLE.items() if not k.startswith("svg.")}
+
+
+def saved(figure: Figure) -> bytes:
+    """A figure as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -194,9 +218,9 @@ def light(value: Any) -> Any:
     return figures.THEMES["light"][figures.VARIABLES[value]] if value in figures.VARIABLES else value
 
 
-def encoder_view(figure: Figure, axis: Axes, made: Plane) -> None:
+def encoder_view(axis: Axes, made: Plane, size: float | None = None) -> None:
     """Posterior means, coloured by class, over the prior's circles, and the heads of classes where there are any."""
-    size = 26 if len(made.means) < 500 else 7
+    size = size or (26 if len(made.means) < 500 else 7)
     axis.set_title(f"encoder: where {len(made.means):,} {made.split} examples lie", fontsize=11)
     if made.circles:
         for radius in (1, 2):
@@ -216,7 +240,6 @@ def encoder_view(figure: Figure, axis: Axes, made: Plane) -> None:
             alpha=0.8,
             linewidths=0,
         )
-        class_bar(figure, axis, colours, [named(made.names, int(v)) for v in values])
     for k, (x, y) in enumerate(() if made.heads is None else made.heads):
         axis.plot([x], [y], "X", color=light(figures.INK), markeredgecolor="white", markersize=11)
         axis.annotate(str(k), (x, y), xytext=(8, 5), textcoords="offset points", fontweight="bold")
@@ -238,8 +261,12 @@ def named(names: Sequence[str], value: int) -> str:
     return names[value] if 0 <= value < len(names) else ("unknown" if value < 0 else str(value))
 
 
-def class_bar(figure: Figure, axis: Axes, colours: list[str], names: list[str]) -> None:
-    """A colour bar with a block for each class."""
+def class_bar(figure: Figure, axis: Axes | list[Axes], made: Plane) -> None:
+    """A colour bar with a block for each class, where examples have one."""
+    if made.labels is None:
+        return
+    names = [named(made.names, int(v)) for v in np.unique(made.labels)]
+    colours = palette(len(names))
     scale = ScalarMappable(BoundaryNorm(np.arange(len(colours) + 1) - 0.5, len(colours)), ListedColormap(colours))
     bar = figure.colorbar(scale, ax=axis, fraction=0.046, pad=0.02)
     every = max(1, len(colours) // 20)
