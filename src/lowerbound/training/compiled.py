@@ -291,6 +291,8 @@ def quick_products(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
         if not products.quick(value.dtype, value.device) or value.numel() * inner < LARGE:
             continue
         with graph.graph.inserting_before(node):
+            if not a.meta["val"].is_contiguous():  # the compiler turns it round as it is made, the product would after
+                a = graph.graph.call_function(aten.clone.default, (a,), {"memory_format": torch.contiguous_format})
             new = graph.graph.call_function(torch.ops.lowerbound.product.default, (a, b))
             if bias:
                 new = graph.graph.call_function(aten.add.Tensor, (new, bias[0]))

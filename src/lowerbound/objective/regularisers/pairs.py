@@ -23,6 +23,8 @@ from lowerbound.maths.units import mean_examples
 
 NATS = math.log(2)
 """In a bit."""
+LEAST = -126
+"""2 to this is the least normal number of float32; what is less takes four times as long, and is 0 beside 1."""
 
 
 class MeanLogRatio(torch.autograd.Function):
@@ -69,7 +71,7 @@ def mean_log_ratio(
 def shares_(bits: Tensor) -> tuple[Tensor, Tensor]:
     """2^bits over its sum along the last axis, in the place of ``bits``, and log2 of the sum, without that axis."""
     highest = bits.amax(-1, keepdim=True)
-    whole = bits.sub_(highest).exp2_().sum(-1, keepdim=True)
+    whole = bits.sub_(highest).clamp_(min=LEAST).exp2_().sum(-1, keepdim=True)
     return bits.div_(whole), whole.log2_().add_(highest).squeeze(-1)
 
 
