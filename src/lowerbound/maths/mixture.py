@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution
 from torch.nn import functional as F
 
+from lowerbound.maths.normal import DiagonalNormal, log_normals
+
 CHUNK = 256
 """Draws at a time: of each, every component is drawn and one is kept."""
 
@@ -21,7 +23,6 @@ class Mixture(Distribution):
 
     *Shapes*: ``logits`` (components,), any real numbers; an event is the components'. *Units*: nats.
 
-    >>> from lowerbound.maths.normal import DiagonalNormal
     >>> Mixture(DiagonalNormal(torch.zeros(3, 2), torch.zeros(3, 2)), torch.zeros(3)).log_prob(torch.zeros(2))
     tensor(-1.8379)
     """
@@ -37,7 +38,19 @@ class Mixture(Distribution):
         return (self.logits.exp().unsqueeze(-1) * self.components.mean).sum(-2)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return torch.logsumexp(self.logits + self.components.log_prob(value.unsqueeze(-2)), -1)
+        return torch.logsumexp(self.logits + self._each(value), -1)
+
+    def _each(self, value: Tensor) -> Tensor:
+        """The log density of every value under every component: (..., components), nats."""
+        q = self.components
+        if self.as_one_product:
+            return log_normals(value, q.mean, q.log_variance)  # type: ignore[attr-defined]
+        return q.log_prob(value.unsqueeze(-2))
+
+    @property
+    def as_one_product(self) -> bool:
+        """Whether the densities are those of independent Normals, which take one matrix product."""
+        return isinstance(self.components, DiagonalNormal) and not self.batch_shape
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         return self.sample_of(Categorical(logits=self.logits).sample(torch.Size(sample_shape)))

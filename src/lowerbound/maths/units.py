@@ -70,9 +70,20 @@ def bits_per_part(nats: Any, parts: float) -> Any:
     return nats / (LN2 * parts)
 
 
+def with_error(value: float, stderr: float, digits: int = 3, sign: str = "") -> str:
+    """A figure and its standard error; a dash where there is none, as of one example.
+
+    >>> with_error(1.5, 0.25, 2), with_error(1.5, math.inf)
+    ('1.50 ± 0.25', '1.500 ± -')
+    """
+    return f"{value:{sign}.{digits}f} ± {f'{stderr:.{digits}f}' if math.isfinite(stderr) else '-'}"
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number with its uncertainty: value, standard error of the mean over ``n`` examples, unit.
+
+    ``stderr`` is infinite where it is not known: of one example, or where one is infinite.
 
     >>> print(Estimate.of(torch.tensor([1.0, 2.0, 3.0])))
     2.000 ± 0.577 nats (n = 3)
@@ -98,7 +109,7 @@ class Estimate:
         return {k: v if math.isfinite(v) else None for k, v in finite.items()} | {"unit": self.unit, "n": self.n}
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} ± {self.stderr:.3f} {self.unit} (n = {self.n})"
+        return f"{with_error(self.value, self.stderr)} {self.unit} (n = {self.n})"
 
 
 def total(parts: Iterable[Tensor]) -> Tensor:

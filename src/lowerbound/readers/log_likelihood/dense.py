@@ -1,6 +1,6 @@
 r"""Importance weights of the commonest model at nearly the speed of its matrix products.
 
-For a fully connected decoder, a Bernoulli of 0 and 1, q(z|x) diagonal and p(z) standard Normal,
+For a fully connected decoder, a Bernoulli of 0 and 1, q(z|x) diagonal and p(z) standard Normal, or a mixture,
 
 .. math:: \log w = -\sum_i \log(1 + e^{s_i l_i(z)})
           + \tfrac12\Big[\sum_j \epsilon_j^2 - \sum_j z_j^2 + \sum_j \ell_j\Big], \quad z = \mu + \sigma\epsilon.
@@ -19,13 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from lowerbound.maths import products
-from lowerbound.maths.normal import DiagonalNormal
+from lowerbound.maths.normal import LOG_2PI, DiagonalNormal
 from lowerbound.maths.units import sum_latent
 from lowerbound.model.autoencoder import Autoencoder
 from lowerbound.model.likelihoods.bernoulli import Bernoulli
 from lowerbound.model.networks.mlp import MLP
 from lowerbound.model.posteriors.normal import Normal
+from lowerbound.model.priors.mixture import LearnedMixture
 from lowerbound.model.priors.normal import StandardNormal
+from lowerbound.model.priors.vampprior import VampPrior
 from lowerbound.readers.log_likelihood.problem import Problem
 from lowerbound.readers.log_likelihood.softplus import BITS, signs, sum_softplus_of_bits_
 
@@ -42,7 +44,7 @@ def suits(model: Any) -> bool:
     """Whether the model is of this kind; its data must then be 0 and 1 too."""
     plain = type(model).log_joint is Autoencoder.log_joint and not model.condition.width
     parts = type(model.decoder) is MLP and type(model.likelihood) is Bernoulli
-    normal = type(model.posterior) is Normal and type(model.prior) is StandardNormal
+    normal = type(model.posterior) is Normal and type(model.prior) in (StandardNormal, LearnedMixture, VampPrior)
     return plain and parts and normal and all(type(m) in (nn.Linear, *IN_PLACE) for m in model.decoder.layers)
 
 
@@ -142,8 +144,11 @@ class DenseWeigher:
         if not bool(total.isfinite().all()):
             return self._plainly(z, noise)
         squares = torch.linalg.vector_norm(noise, dim=-1).double().square_()
-        squares -= torch.linalg.vector_norm(self.z[:n], dim=-1).double().square_().view(rows, samples)
-        return squares.add_(2 * self.half.unsqueeze(1) + 1).mul_(0.5).sub_(total.view(rows, samples))
+        if type(self.problem.model.prior) is StandardNormal:
+            squares -= torch.linalg.vector_norm(self.z[:n], dim=-1).double().square_().view(rows, samples) - 1
+        else:
+            squares += 2 * self.problem.log_prior(z).double() + width * LOG_2PI
+        return squares.add_(2 * self.half.unsqueeze(1)).mul_(0.5).sub_(total.view(rows, samples))
 
     def _decode(self, n: int, rows: int) -> Tensor:
         """-log p(x|z) of the first n codes: (n,)."""

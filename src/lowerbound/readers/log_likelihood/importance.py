@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lowerbound.readers.log_likelihood import dense, noise
-from lowerbound.readers.log_likelihood.problem import MIB, Examples, Problem, fitting, footprint
+from lowerbound.readers.log_likelihood.problem import MIB, Examples, Problem, fitting, footprint, spread
 from lowerbound.readers.log_likelihood.weights import Weights
 
 CACHE = 4 * MIB
@@ -115,7 +115,7 @@ def importance(
     """
     model = examples.model
     quick = dense.Dense(model, dtype) if dense.suits(model) else None
-    each = quick.footprint if quick else footprint(examples)
+    each = quick.footprint + spread(examples) if quick else footprint(examples)
     each += 4 * model.noise_width
     cpu = next(model.parameters()).device.type == "cpu"
     threads = torch.get_num_threads() if cpu else 1

@@ -123,12 +123,16 @@ def footprint(examples: Examples) -> int:
     finally:
         for hook in hooks:
             hook.remove()
-    return sum(seen) + 3 * out.numel() * out.element_size() + 16 * model.width + spread(p, z)
+    return sum(seen) + 3 * out.numel() * out.element_size() + 16 * model.width + spread(examples)
 
 
-def spread(p: Distribution, z: Tensor) -> int:
-    """Bytes of log p(z) where every component of a mixture is asked."""
-    return BROADCAST * p.logits.numel() * z.numel() * z.element_size() if isinstance(p, Mixture) else 0
+def spread(examples: Examples) -> int:
+    """Bytes of log p(z) of one sample where every component of a mixture is asked."""
+    p = examples.problem(examples.rows[:1]).p
+    if not isinstance(p, Mixture):
+        return 0
+    components, width = p.logits.numel(), examples.model.width
+    return 8 * (3 * components + 3 * width) if p.as_one_product else BROADCAST * 8 * components * width
 
 
 def fitting(memory: float, each: int, fewest: int = 1) -> int:
