@@ -19,6 +19,8 @@ from lowerbound import __version__
 from lowerbound.data import NAMES
 from lowerbound.doors import cli, recipes, settings
 from lowerbound.doors.cli import COMMANDS, main
+from lowerbound.doors.progress import Spoken
+from lowerbound.training.alarms import alarm
 from lowerbound.training.spec import DataSpec, Spec, TrainingSpec
 
 
@@ -296,3 +298,16 @@ def test_failures_of_the_machine_are_one_line(error: Exception, code: int) -> No
     found = cli.line_of(error)
     assert found is not None and found[0] == code and "\n" not in found[1]
     assert cli.line_of(RuntimeError("a bug")) is None
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_an_alarm_is_explained_once(tmp_path: Path, capsys: pytest.CaptureFixture[str], epochs: int) -> None:
+    """What is said again at the end is one line; of a run of one epoch it says nothing that is not known."""
+    watch = Spoken(tmp_path)
+    watch.timer.start(epochs, 1)
+    for epoch, message in ((0, "is not reached"), (epochs, "ended at beta 0.1")):
+        watch.on_alarm(alarm("warm-up-unfinished", epoch, message))
+    said = capsys.readouterr().err.splitlines()
+    assert sum("why:" in line for line in said) == 1 and sum("warm-up-unfinished" in line for line in said) == min(
+        epochs, 2
+    )

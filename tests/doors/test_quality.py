@@ -153,3 +153,19 @@ def test_match(runs, capsys):
     assert "Codes beside the prior" in picture.read_text("utf-8")
     assert main(["match", str(runs / "digits"), "--permutations", "99", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["n"] == 180
+
+
+@pytest.mark.parametrize("command", ["encode", "reconstruct", "interpolate", "match", "plane"])
+def test_what_a_gan_cannot_names_the_run(rivals, command, capsys):
+    assert main([command, rivals[2]]) == 2
+    assert f"{rivals[2]}: has no encoder: no example has a code; use sample, traverse" in capsys.readouterr().err
+
+
+def test_a_gan_is_compared_in_log_p_from_the_prior(rivals, capsys):
+    """No bound, and so chains of all runs start at the prior; the note of the GAN stands in the JSON."""
+    told = ["--method", "annealed", "--samples", "2", "--temperatures", "2", "--json"]
+    gan = rivals[2]
+    assert main(["compare", rivals[1], gan, *told]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "start prior" in found["same"]["estimator"]
+    assert found["runs"][1]["bound"] is None and "nothing fitted" in found["runs"][1]["figure"]["notes"][0]

@@ -91,3 +91,8 @@ def test_the_standard_error_covers():
 def test_total_is_float64():
     assert units.total([torch.ones(2)] * 3).tolist() == [3, 3]
     assert units.total([torch.ones(())]).dtype == torch.float64
+
+
+def test_one_example_has_no_standard_error():
+    one = units.Estimate.of(torch.tensor([1.5]))
+    assert str(one) == "1.500 ± - nats (n = 1)" and one.json()["stderr"] is None

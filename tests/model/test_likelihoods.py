@@ -404,3 +404,12 @@ def test_one_column_of_one_level_is_certain():
     s = Summary("table", (1,), torch.zeros(1), torch.zeros(1), 0, (Column("only", "category", ("a",)),))
     likelihood = LIKELIHOODS.build("columns", s)
     assert float(likelihood.log_prob(torch.randn(1, 1, 1), torch.zeros(1, 1))) == 0
+
+
+def test_a_likelihood_of_0_and_1_says_how_grey_values_become_that():
+    grey = Summary("levels", (1, 2, 2), torch.zeros(1, 2, 2), torch.ones(1, 2, 2), levels=17)
+    with pytest.raises(InputError, match="--binarise threshold, or fresh"):
+        LIKELIHOODS.build("bernoulli", grey)
+    counts = Summary("count", (3,), torch.zeros(3), torch.ones(3))
+    with pytest.raises(InputError, match='leave it at "auto"'):
+        LIKELIHOODS.build("bernoulli", counts)

@@ -230,3 +230,42 @@ def test_an_infinite_bound_has_no_verdict_of_its_own():
     a, b = pair()
     b.bound[0] = -math.inf
     assert side_by_side([a, b], "test").json()["runs"][1]["bound"]["value"] is None
+
+
+def test_runs_without_a_bound_are_compared_in_log_p(two, rival):
+    """A GAN has a dash for bound, rate and distortion, with the reason; its difference is that of log p(x) alone."""
+
+    def estimate(trained):
+        found = log_likelihood(trained, method="annealed", samples=2, temperatures=2, start="prior")
+        return Figure(found.log_p, found.bounded, found.what, found.notes)
+
+    with pytest.raises(InputError, match=r"compare log p\(x\): method annealed"):
+        compare([two[0], rival])
+    found = compare([two[0], rival], estimate=estimate, estimator="annealed, start prior")
+    told = found.json()["runs"][1]
+    assert told["bound"] is told["rate"] is told["distortion"] is None and told["unbounded"] == "it has no encoder"
+    assert "under a likelihood that nothing fitted" in told["figure"]["notes"][0]
+    assert found.json()["runs"][0]["unbounded"] is None and not found.json()["runs"][0]["figure"]["notes"]
+    each = found.arrays()
+    assert np.isnan(each["elbo"][1]).all() and np.array_equal(
+        each["difference"][1], each["log_p"][1] - each["log_p"][0]
+    )
+    assert "rival has no bound: it has no encoder" in found.lines()
+    assert found.lines()[2].split()[4] == "-"
+    assert "rival" in picture(found.json()) and "no run has a bound" in picture(replaced(found, 1).json())
+
+
+def replaced(found, i):
+    """A comparison of one of its runs with itself."""
+    return side_by_side([found.rows[i].entry] * 2, "test")
+
+
+def test_one_example_has_no_interval():
+    """No standard error is a dash for people and null in JSON, and no verdict is made of it."""
+    a, b = (replace(e, bound=e.bound[:1], rate=e.rate[:1], distortion=e.distortion[:1]) for e in pair())
+    found = side_by_side([a, b], "test")
+    told = found.json()
+    assert json.loads(json.dumps(told, allow_nan=False))["runs"][1]["difference"]["interval95"] is None
+    assert "± -" in found.lines()[2] and "inf" not in "\n".join(found.lines())
+    assert found.words() == ["b and a: no interval, since no standard error is known"]
+    assert picture(told).startswith("<svg")

@@ -7,9 +7,12 @@ import math
 
 import pytest
 
+from lowerbound import data as data_floor
 from lowerbound.errors import InputError
 from lowerbound.readers.evaluate import evaluate
+from lowerbound.readers.log_likelihood import log_likelihood
 from lowerbound.training.measure import measure
+from tests.readers.conftest import ONE, finished
 
 
 def test_the_json_holds_what_is_promised(digits):
@@ -87,3 +90,13 @@ def test_nats_of_no_probability_are_doubted_and_no_bits(grey, digits, monkeypatc
     monkeypatch.setattr(digits.model.likelihood, "warning", lambda summary: "A density of levels.")
     assert "bits_per_dimension" not in evaluate(digits).json()
     assert evaluate(digits).what == "lower bound on log p(x)"
+
+
+def test_one_example_has_no_standard_error(tmp_path):
+    """A dash for people, and null in JSON, of the bits as well."""
+    few = finished(tmp_path / "few", data_floor.load("digits", test=0.0005), **ONE)
+    found = evaluate(few)
+    assert found.examples == 1 and "± - nats (n = 1)" in found.lines()[0]
+    assert json.loads(json.dumps(found.json(), allow_nan=False))["bits_per_dimension"]["stderr"] is None
+    alone = log_likelihood(few, samples=20).json()
+    assert json.loads(json.dumps(alone, allow_nan=False))["bits_per_dimension"]["stderr"] is None

@@ -48,3 +48,19 @@ def test_of_one_hot_codes_only_importance_is_named(tmp_path):
 def test_without_latents_chains_have_nowhere_to_go_and_find_what_is_exact(regressor):
     found = log_likelihood(regressor, method="annealed", examples=4, samples=2, temperatures=2)
     assert found.log_p.tolist() == pytest.approx(log_likelihood(regressor, examples=4, samples=1).log_p.tolist())
+
+
+def test_a_figure_of_a_likelihood_that_nothing_fitted_says_so(rival, em):
+    """A GAN trains no likelihood, in the lines and in the JSON; Monte Carlo EM trains one, and has no such note."""
+    told = {"method": "annealed", "examples": 2, "samples": 2, "temperatures": 2}
+    found, fitted = log_likelihood(rival, **told), log_likelihood(em, **told)
+    note = "game gan trains no likelihood: the figure is of its decoder under a likelihood that nothing fitted"
+    assert found.json()["notes"][0] == note and f"note        {note}" in found.lines()
+    assert not any("nothing fitted" in note for note in fitted.notes)
+
+
+def test_without_a_density_of_codes_evaluate_names_annealing_where_it_works(tmp_path, clusters):
+    parts = {"posterior": {"name": "deterministic"}, "objective": {"name": "reconstruction"}}
+    plain = finished(tmp_path / "plain", data_floor.load("digits"), **parts, **ONE)
+    assert evaluate(plain).lines()[0].endswith("over its codes; estimate log p(x) from its prior: method annealed")
+    assert evaluate(clusters).lines()[0].endswith("over its codes")

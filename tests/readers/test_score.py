@@ -5,6 +5,7 @@ Random tests are seeded; what is noisy is held to five standard errors (a false 
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from pathlib import Path
@@ -100,6 +101,8 @@ def test_every_example_is_scored_and_keeps_its_row(run):
     assert len(found.bound) == len(run[0].data.splits["test"]) == 300
     assert sorted(found.rows) == sorted(run[0].data.splits["test"].rows)
     assert np.isnan(found.stderr).all()
+    assert [line.split()[2] for line in found.lines(2)[2:]] == ["±", "-", "-"]
+    assert json.loads(json.dumps(found.json(), allow_nan=False))["strangest"][0]["stderr"] is None
     assert found.strangest(3).tolist() == np.argsort(found.bound)[:3].tolist()
 
 

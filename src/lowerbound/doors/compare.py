@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lowerbound.doors import options, output
-from lowerbound.doors.evaluate import METHODS, checked, complete_method, keep, shown
+from lowerbound.doors.evaluate import METHODS, OF, checked, complete_method, keep, shown
 from lowerbound.doors.read import Split, open_run, split_of
 from lowerbound.errors import InputError
 
@@ -59,8 +59,9 @@ def compare(
     """Compare runs: bound, rate, distortion, and paired differences with their standard errors.
 
     All runs are measured on the same examples with the same noise, and differences are taken example by example. With
-    --method they are differences of log p(x), by that method of evaluate; the bound stands beside it. Runs
-    that differ in data, split, binarisation, kind of data or in what is bounded are refused, with the reason.
+    --method they are differences of log p(x), by that method of evaluate; the bound stands beside it, a dash in a run
+    that has none (all chains of annealed then start from the prior). Runs that differ in data, split, binarisation,
+    kind of data or in what is bounded are refused, with the reason.
     """
     checked(method, {"--samples": samples, "--temperatures": temperatures, "--memory": memory}, arrays)
     if picture is not None:
@@ -75,7 +76,9 @@ def compare(
     if method == "bound":
         chosen["samples"] = samples or 1
     else:
-        given = {"samples": samples, "temperatures": temperatures, "memory": memory}
+        given: dict[str, Any] = {"samples": samples, "temperatures": temperatures, "memory": memory}
+        mixed = any(not trained.model.has_bound for trained in opened)
+        given["start"] = "prior" if method in OF["--start"] and mixed else None
         told = {name: value for name, value in given.items() if value is not None} | {"seed": seed}
         words = ", ".join([method, *(f"{name} {value}" for name, value in told.items() if name != "memory")])
         chosen |= {"estimator": words, "estimate": estimator(part, method, told)}
@@ -105,7 +108,7 @@ def estimator(split: str, method: str, told: dict[str, Any]) -> Callable[[Traine
             found = log_likelihood(trained, split, method, progress=progress, **told)
         for note in found.notes:
             output.remark(f"{trained.run.path.name}: {note}")
-        return Figure(found.log_p, found.bounded, found.what)
+        return Figure(found.log_p, found.bounded, found.what, found.notes)
 
     return estimate
 

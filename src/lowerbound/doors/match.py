@@ -36,7 +36,11 @@ def match(
     options.use_threads(threads)
     trained = open_run(run, data_dir, device)
     from lowerbound.readers import figures
+    from lowerbound.readers.pictures import codeless
     from lowerbound.readers.two_sample import drawn
+
+    if trained.model.encoder is None and trained.model.latent:
+        raise codeless(trained)
 
     found, picture = drawn(trained, split_of(trained, split), n=n, permutations=permutations, seed=seed)
     if out is not None:

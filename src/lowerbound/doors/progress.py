@@ -59,6 +59,7 @@ class Spoken(Watch):
         self.run, self.headline = run, headline
         self.timer = Timer()
         self.last_line = 0.0
+        self.explained: set[str] = set()
 
     def say(self, line: str) -> None:
         """Print one line."""
@@ -87,7 +88,13 @@ class Spoken(Watch):
             file.write(json.dumps(line) + "\n")
 
     def on_alarm(self, alarm: Alarm) -> None:
+        again = alarm.name in self.explained
+        self.explained.add(alarm.name)
+        if again and self.timer.epochs == 1:
+            return
         self.say(f"{alarm.severity}: {alarm.name}: {alarm.message}")
+        if again:
+            return
         self.say(f"  why: {alarm.cause}")
         for cure in alarm.cures:
             self.say(f"  try: {cure}")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lowerbound.data.dataset import Data
 from lowerbound.errors import InputError
-from lowerbound.maths.units import Estimate
+from lowerbound.maths.units import Estimate, with_error
 from lowerbound.training.load import Trained
 from lowerbound.training.measure import evaluating
 
@@ -64,7 +64,7 @@ class Classified:
         """The figures for people."""
         error, share = self.error, self.accuracy
         return [
-            f"error       {error.value:.2f} ± {error.stderr:.2f} % of {share.n:,} labelled {self.split} examples, "
+            f"error       {with_error(error.value, error.stderr, 2)} % of {share.n:,} labelled {self.split} examples, "
             f"accuracy {100 * share.value:.2f} %",
             f"            {self.how()}",
         ]

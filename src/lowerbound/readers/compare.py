@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from lowerbound.errors import InputError, nearest
-from lowerbound.maths.units import Estimate, sum_latent
+from lowerbound.maths.units import Estimate, sum_latent, with_error
 from lowerbound.model.likelihoods.base import Likelihood
 from lowerbound.model.likelihoods.columns import Columns
 from lowerbound.model.likelihoods.continuous_bernoulli import ContinuousBernoulli
@@ -50,16 +50,19 @@ CURES = {
 class Figure:
     """What runs are held against each other in, if not in the bound: ``each`` (n,), nats, higher is better.
 
-    ``name`` is what it is of, such as "log p(x)"; ``what`` says what it is, as "lower bound in expectation, IS-5000".
+    ``name`` is what it is of, such as "log p(x)"; ``what`` says what it is, as "lower bound in expectation, IS-5000";
+    ``notes`` say what is doubtful about it.
     """
 
     each: Tensor
     name: str
     what: str
+    notes: tuple[str, ...] = ()
 
     def json(self) -> dict[str, Any]:
         """JSON-ready."""
-        return Estimate.of(self.each).json() | {"of": self.name, "what": self.what}
+        told = {"of": self.name, "what": self.what, "notes": list(self.notes)}
+        return Estimate.of(self.each).json() | told
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,14 @@ class Entry:
     """One run as it was measured: per-example figures in nats, (n,), and the facts that must agree.
 
     ``bound`` higher is better; ``figure`` is what is compared in its place, if anything. ``active`` is None where the
-    rate does not split by dimension, ``seconds`` an epoch where nobody recorded it.
+    rate does not split by dimension, ``seconds`` an epoch where nobody recorded it. ``bound``, ``rate`` and
+    ``distortion`` are None where the model has them not; ``unbounded`` says why.
     """
 
     name: str
-    bound: Tensor
-    rate: Tensor
-    distortion: Tensor
+    bound: Tensor | None
+    rate: Tensor | None
+    distortion: Tensor | None
     active: int | None
     latent: int
     parameters: int
@@ -82,11 +86,16 @@ class Entry:
     objective: str = ""
     seconds: float | None = None
     figure: Figure | None = None
+    unbounded: str = ""
 
     @property
     def compared(self) -> Tensor:
         """The figure that is held against that of other runs, (n,), nats."""
-        return self.bound if self.figure is None else self.figure.each
+        if self.figure is not None:
+            return self.figure.each
+        if self.bound is None:
+            raise InputError("there is no bound to compare", where=self.name, mend="give a figure in its place")
+        return self.bound
 
 
 @dataclass(frozen=True)
@@ -94,9 +103,9 @@ class Row:
     """One line of a comparison. ``difference`` = what is compared, less the reference's; None for the reference."""
 
     entry: Entry
-    bound: Estimate
-    rate: Estimate
-    distortion: Estimate
+    bound: Estimate | None
+    rate: Estimate | None
+    distortion: Estimate | None
     difference: Estimate | None
 
     def json(self) -> dict[str, Any]:
@@ -104,10 +113,11 @@ class Row:
         e = self.entry
         return {
             "run": e.name,
-            "bound": self.bound.json(),
+            "bound": self.bound.json() if self.bound else None,
+            "unbounded": e.unbounded or None,
             "figure": e.figure.json() if e.figure else None,
-            "rate": self.rate.json(),
-            "distortion": self.distortion.json(),
+            "rate": self.rate.json() if self.rate else None,
+            "distortion": self.distortion.json() if self.distortion else None,
             "difference": self.difference.json() | {"interval95": interval(self.difference)}
             if self.difference
             else None,
@@ -154,12 +164,15 @@ class Comparison:
     def arrays(self) -> dict[str, np.ndarray]:
         """The per-example arrays, (runs, n), nats, in the order of the split; ``difference`` is 0 of the reference.
 
-        ``log_p`` is there where the runs are compared in it; ``runs`` are their names, (runs,).
+        ``log_p`` is there where the runs are compared in it; ``runs`` are their names, (runs,). NaN where a run has no
+        such figure.
         """
         entries = [row.entry for row in self.rows]
         own = {"log_p": [e.figure.each for e in entries if e.figure]} if self.figure else {}
-        terms = {"elbo": [e.bound for e in entries], "rate": [e.rate for e in entries]}
-        terms |= {"distortion": [e.distortion for e in entries]} | own
+        measured = {"elbo": [e.bound for e in entries], "rate": [e.rate for e in entries]}
+        measured |= {"distortion": [e.distortion for e in entries]}
+        nothing = torch.full_like(entries[0].compared, torch.nan)
+        terms = {name: [nothing if a is None else a for a in each] for name, each in measured.items()} | own
         terms["difference"] = [e.compared - entries[self.reference].compared for e in entries]
         names = {"runs": np.array([e.name for e in entries])}
         return names | {name: torch.stack(each).cpu().numpy() for name, each in terms.items()}
@@ -174,19 +187,20 @@ class Comparison:
         out = [head + f"  {'parameters':>10}  {'epochs':>6}  {'s/epoch':>8}"]
         for row in self.rows:
             e = row.entry
-            gap = f"{row.difference.value:+.3f} ± {row.difference.stderr:.3f}" if row.difference else "reference"
+            gap = with_error(row.difference.value, row.difference.stderr, sign="+") if row.difference else "reference"
             active = f"{'-' if e.active is None else e.active}/{e.latent}"
             seconds = "-" if e.seconds is None else f"{e.seconds:.2f}"
             own = f"{shortly(Estimate.of(e.figure.each)):>18}  " if e.figure else ""
             out.append(
                 f"{e.name:<{wide}}  {own}{shortly(row.bound):>18}  {gap:>18}  "
-                f"{row.rate.value:8.3f}  {row.distortion.value:10.3f}  {active:>8}  "
+                f"{value(row.rate):>8}  {value(row.distortion):>10}  {active:>8}  "
                 f"{e.parameters:>10,}  {e.epochs:>6}  {seconds:>8}"
             )
-        n = self.rows[0].bound.n
+        n = len(self.rows[0].entry.compared)
         last = f"nats per example, {n:,} examples of {self.split}; {self.compared}: higher is better"
         what = f", {self.figure.what}; differences are of it" if self.figure else ""
-        return [*out, "", last + what, *self.words()]
+        missing = [f"{row.entry.name} has no bound: {row.entry.unbounded}" for row in self.rows if not row.bound]
+        return [*out, "", last + what, *missing, *self.words()]
 
     def words(self) -> list[str]:
         """What the differences say, in sentences."""
@@ -195,21 +209,30 @@ class Comparison:
         for row in self.rows:
             if row.difference is None:
                 continue
-            low, high = interval(row.difference)
+            ends = interval(row.difference)
+            if ends is None:
+                said.append(f"{row.entry.name} and {name}: no interval, since no standard error is known")
+                continue
+            low, high = ends
             verdict = "better than" if low > 0 else "worse than" if high < 0 else "not to be told from"
             said.append(f"{row.entry.name} is {verdict} {name}: 95 % interval [{low:+.3f}, {high:+.3f}] nats")
         return said
 
 
-def shortly(e: Estimate) -> str:
+def shortly(e: Estimate | None) -> str:
     """A figure in a table."""
-    return f"{e.value:.3f} ± {e.stderr:.3f}"
+    return "-" if e is None else with_error(e.value, e.stderr)
 
 
-def interval(difference: Estimate) -> list[float]:
-    """The 95 % interval of a difference, by the Normal approximation."""
+def value(e: Estimate | None) -> str:
+    """A figure in a table, without its error."""
+    return "-" if e is None else f"{e.value:.3f}"
+
+
+def interval(difference: Estimate) -> list[float] | None:
+    """The 95 % interval of a difference, by the Normal approximation; None without a standard error."""
     reach = WIDE * difference.stderr
-    return [difference.value - reach, difference.value + reach]
+    return [difference.value - reach, difference.value + reach] if math.isfinite(reach) else None
 
 
 def compare(
@@ -233,14 +256,17 @@ def compare(
         estimator: how that is had, in words: a fact that the runs share.
 
     Raises:
-        InputError: fewer than two runs, an empty split, a run without a bound, or figures that cannot be compared.
+        InputError: fewer than two runs, an empty split, a run without a bound and no ``estimate``, or figures that
+            cannot be compared.
     """
     if len(runs) < 2:
         raise InputError("a comparison needs two runs", where="compare", mend="give at least two run folders")
     for trained in runs:
-        if not trained.model.has_bound:
-            what = "its code has no density, so that there is no bound to compare"
-            raise InputError(what, where=trained.run.path, mend="lay samples side by side: fidelity RUN RUN")
+        if not trained.model.has_bound and estimate is None:
+            what = f"{unbounded(trained)}, so that there is no bound to compare"
+            chains = "compare log p(x): method annealed, or " if all(one.model.has_chains for one in runs) else ""
+            mend = f"{chains}lay samples side by side: fidelity RUN RUN"
+            raise InputError(what, where=trained.run.path, mend=mend)
         if split not in trained.data.splits or not len(trained.data.splits[split]):
             raise InputError(f"has no examples in {split!r}", where=trained.run.path, mend="choose another --split")
     known = [facts(trained, split, estimator or f"elbo, {samples} sample(s), seed {seed}") for trained in runs]
@@ -248,7 +274,9 @@ def compare(
     times = seconds or [None] * len(runs)
     entries = []
     for trained, name, fact, time in zip(runs, names(runs), known, times, strict=True):
-        found = measure(trained.model, trained.data, split, samples=samples, seed=seed, batch=batch)
+        found = None
+        if trained.model.encoder is not None or not trained.model.latent:
+            found = measure(trained.model, trained.data, split, samples=samples, seed=seed, batch=batch)
         one = entry(trained, name, found, fact, time)
         entries.append(replace(one, figure=estimate(trained)) if estimate else one)
     return side_by_side(entries, split, against)
@@ -260,20 +288,28 @@ def names(runs: Sequence[Trained]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(trained.run.path) for trained in runs]
 
 
-def entry(trained: Trained, name: str, found: Measured, known: dict[str, str], seconds: float | None) -> Entry:
-    """One run with what was measured of it."""
+def unbounded(trained: Trained) -> str:
+    """Why a run without a bound has none."""
+    return "it has no encoder" if trained.model.encoder is None else "its code has no density"
+
+
+def entry(trained: Trained, name: str, found: Measured | None, known: dict[str, str], seconds: float | None) -> Entry:
+    """One run with what was measured of it, if anything could be."""
+    bounded = found if found is not None and found.bounded else None
+    splits = bounded is not None and bounded.rate.shape[1] == trained.model.latent
     return Entry(
         name,
-        found.elbo,
-        sum_latent(found.rate),
-        found.distortion,
-        found.active() if found.rate.shape[1] == trained.model.latent else None,
+        bounded.elbo if bounded else None,
+        sum_latent(bounded.rate) if bounded else None,
+        found.distortion if found else None,
+        bounded.active() if bounded and splits else None,
         trained.model.latent,
         sum(p.numel() for p in trained.model.parameters()),
         len(trained.run.metrics()),
         known,
         trained.objective_words,
         seconds,
+        unbounded="" if bounded else unbounded(trained),
     )
 
 
@@ -319,21 +355,20 @@ def side_by_side(entries: Sequence[Entry], split: str, against: Against = "first
     """
     if against not in ("first", "best"):
         raise InputError(f"unknown reference {against!r}", where="against", mend=nearest(against, ("first", "best")))
-    agree([e.name for e in entries], [e.facts | {"examples": str(len(e.bound))} for e in entries])
-    bounds, all_compared = [Estimate.of(e.bound) for e in entries], [Estimate.of(e.compared) for e in entries]
+    agree([e.name for e in entries], [e.facts | {"examples": str(len(e.compared))} for e in entries])
+    all_compared = [Estimate.of(e.compared) for e in entries]
     reference = 0 if against == "first" else max(range(len(entries)), key=lambda i: finite(all_compared[i].value))
     base = entries[reference].compared
     rows = [
-        Row(
-            e,
-            bound,
-            Estimate.of(e.rate),
-            Estimate.of(e.distortion),
-            None if e is entries[reference] else paired(e, base),
-        )
-        for e, bound in zip(entries, bounds, strict=True)
+        Row(e, *map(mean, (e.bound, e.rate, e.distortion)), None if e is entries[reference] else paired(e, base))
+        for e in entries
     ]
     return Comparison(rows, reference, entries[0].facts, split)
+
+
+def mean(each: Tensor | None) -> Estimate | None:
+    """The mean over examples, where there is a figure of each."""
+    return None if each is None else Estimate.of(each)
 
 
 def paired(e: Entry, base: Tensor) -> Estimate:

@@ -42,6 +42,11 @@ def picture(found: Mapping[str, Any]) -> str:
 
 def plane(axis: Axes, runs: Sequence[Mapping[str, Any]], reference: str) -> None:
     """Rate across, distortion up; on a diagonal the bound is the same, and the lower left is better."""
+    runs = [run for run in runs if run["rate"] and run["distortion"]]
+    if not runs:
+        axis.set_axis_off()
+        axis.set_title("no run has a bound", fontsize=10)
+        return
     rate = np.array([run["rate"]["value"] for run in runs])
     distortion = np.array([run["distortion"]["value"] for run in runs])
     x, y = reach(rate), reach(distortion)
@@ -149,8 +154,8 @@ def differences(axis: Axes, runs: Sequence[Mapping[str, Any]], reference: str, c
         if found is None:
             axis.plot([0], [place], "o", color=GREEN, markersize=8)
             continue
-        low, high = found["interval95"]
-        sure = low > 0 or high < 0
+        low, high = found["interval95"] or (found["value"], found["value"])
+        sure = found["interval95"] and (low > 0 or high < 0)
         colour = (BLUE if low > 0 else ORANGE) if sure else GREY
         axis.plot([low, high], [place, place], color=colour, linewidth=3, solid_capstyle="butt")
         axis.plot([found["value"]], [place], "o", color=colour, markersize=8)

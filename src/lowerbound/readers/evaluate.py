@@ -12,6 +12,8 @@ from lowerbound.model.autoencoder import Autoencoder
 from lowerbound.training.load import Trained, summary_of
 from lowerbound.training.measure import ACTIVE, Measured, measure
 
+ANNEALED = "estimate log p(x) from its prior: method annealed"
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -20,8 +22,8 @@ class Evaluation:
     *Sign*: ``elbo`` higher is better; ``rate`` and ``distortion`` lower is better. ``elbo`` and ``rate`` are None where
     the model has no density over its codes, and so no bound. ``names`` are those of the columns of the rate; where it
     does not split by dimension, ``active_dimensions`` is None. ``bounded`` is what the bound is on, ``warning`` why
-    its nats are those of no probability. ``parts`` counts the values that are modelled of an example, of sequences the
-    symbols of one on average, ends included.
+    its nats are those of no probability; ``annealable`` whether method annealed estimates log p(x). ``parts`` counts
+    the values that are modelled of an example, of sequences the symbols of one on average, ends included.
     """
 
     elbo: Estimate | None
@@ -41,6 +43,7 @@ class Evaluation:
     sha256: str
     bounded: str = "log p(x)"
     warning: str = ""
+    annealable: bool = False
 
     @property
     def discrete(self) -> bool:
@@ -91,8 +94,9 @@ class Evaluation:
             "data_sha256": self.sha256,
         }
         if self.discrete and self.elbo:
-            per_part = {"value": bits_per_part(-self.elbo.value, self.parts), "unit": f"bits per {self.part}"}
-            out["bits_per_dimension"] = per_part | {"stderr": bits_per_part(self.elbo.stderr, self.parts)}
+            of = f"bits per {self.part}"
+            value, stderr = (bits_per_part(nats, self.parts) for nats in (-self.elbo.value, self.elbo.stderr))
+            out["bits_per_dimension"] = Estimate(value, stderr, of, self.elbo.n).json()
         return out
 
     def lines(self) -> list[str]:
@@ -100,6 +104,7 @@ class Evaluation:
         of = f"split       {self.split}, {self.examples} examples, binarisation {self.binarisation}"
         if self.elbo is None or self.rate is None:
             none = "bound       none: the model has no density over its codes"
+            none += f"; {ANNEALED}" if self.annealable else ""
             return [none, f"distortion  {self.distortion}", of, *self.doubt()]
         code = [
             f"            {bits_per_part(-self.elbo.value, self.parts):.4f} bits per {self.part}, as a code would spend"
@@ -147,7 +152,7 @@ def refuse(trained: Trained) -> None:
     """An InputError where there is no code to measure the terms of the bound at, with what there is instead."""
     model = trained.model
     if model.encoder is None and model.latent:
-        other = "estimate log p(x) from its prior: method annealed" if model.has_chains else "use sample or fidelity"
+        other = ANNEALED if model.has_chains else "use sample or fidelity"
         raise InputError("it has no encoder, and so no bound to measure", where=trained.run.path, mend=other)
 
 
@@ -174,6 +179,7 @@ def summarise(trained: Trained, measured: Measured, split: str, samples: int, se
         sha256=record["sha256"],
         bounded=model.condition.bounded,
         warning=model.likelihood.warning(summary_of(record)) or "",
+        annealable=model.has_chains,
     )
 
 

@@ -175,8 +175,20 @@ def decode(trained: Trained, z: Tensor, c: Tensor | None = None) -> Tensor:
         return trained.model.condition.whole(mean, c).float().cpu()
 
 
+def codeless(trained: Trained) -> InputError:
+    """What is said of a run whose examples have no codes: it has no encoder."""
+    what, mend = "has no encoder: no example has a code", "use sample, traverse or manifold"
+    return InputError(what, where=trained.run.path, mend=mend)
+
+
 def encode(trained: Trained, x: Tensor, y: Tensor | None = None) -> Tensor:
-    """Posterior means (n, width) of x (n, *shape), with labels y (n,) where the model asks for them."""
+    """Posterior means (n, width) of x (n, *shape), with labels y (n,) where the model asks for them.
+
+    Raises:
+        InputError: the run has latents and no encoder.
+    """
+    if trained.model.encoder is None and trained.model.latent:
+        raise codeless(trained)
     with torch.no_grad():
         return trained.model.encode(*placed(trained, x, y)).mean.float().cpu()
 

@@ -95,7 +95,7 @@ class Scores:
                 {
                     "row": int(self.rows[i]),
                     "bound": float(self.bound[i]),
-                    "stderr": float(self.stderr[i]),
+                    "stderr": float(self.stderr[i]) if np.isfinite(self.stderr[i]) else None,
                     "rate": float(self.rate[i]),
                     "distortion": float(self.distortion[i]),
                     "dearest": dict(self.dearest(int(i))),
@@ -120,7 +120,8 @@ class Scores:
         rows = [f"{'row':>8}{'bound':>12}{'± MC':>9}{'rate':>9}{'distortion':>12}   dearest values, nats"]
         for i in self.strangest(top):
             dear = ", ".join(f"{name} {cost:.2f}" for name, cost in self.dearest(int(i)))
-            figures = f"{self.bound[i]:12.3f}{self.stderr[i]:9.3f}{self.rate[i]:9.3f}{self.distortion[i]:12.3f}"
+            spread = f"{self.stderr[i]:.3f}" if np.isfinite(self.stderr[i]) else "-"
+            figures = f"{self.bound[i]:12.3f}{spread:>9}{self.rate[i]:9.3f}{self.distortion[i]:12.3f}"
             rows.append(f"{self.rows[i]:>8}{figures}   {dear}".rstrip())
         return [head, "strangest examples, lowest bound first:", *rows]
 

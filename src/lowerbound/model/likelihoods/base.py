@@ -36,9 +36,16 @@ class Likelihood(nn.Module, ABC):
         super().__init__()
         if summary.kind not in self.kinds:
             what = f"{self.name} is a likelihood of {self.about}, the data are {summary.kind}"
-            raise InputError(what, where="likelihood", mend='leave it at "auto", or say what the data are: data.kind')
+            raise InputError(what, where="likelihood", mend=self.mend(summary.kind))
         self.shape = tuple(summary.shape)
         self.output_shape = (numbers, *self.shape)
+
+    @classmethod
+    def mend(cls, kind: Kind) -> str:
+        """What to do where data of ``kind`` are none of its own: grey values can be made binary."""
+        if "binary" in cls.kinds and kind in ("levels", "unit"):
+            return "make them so: --binarise threshold, or fresh, drawn anew at each use; or -s likelihood.name=auto"
+        return 'leave it at "auto", or say what the data are: data.kind'
 
     @abstractmethod
     def forward(self, out: Tensor) -> Distribution:

@@ -18,6 +18,7 @@ class Game(nn.Module, ABC):
 
     ``encodes`` says whether it trains an encoder; ``minimises`` whether a player minimises the objective; ``first``
     what the loss of the first player is, and ``without`` why a model that it trains without an encoder has no bound.
+    ``unfitted`` says of a game that trains no likelihood what an estimate of log p(x) is then a figure of.
     """
 
     name: ClassVar[str]
@@ -25,6 +26,7 @@ class Game(nn.Module, ABC):
     minimises = True
     first = "objective, nats per example"
     without = "It has no encoder, and so no bound on log p(x) to report."
+    unfitted = ""
 
     def __init__(self, parts: int, width: int) -> None:
         super().__init__()

@@ -40,6 +40,7 @@ class Gan(Game):
     minimises = False
     first = "loss of the critic"
     without = "It has no encoder, and its training maximises no likelihood: there is no bound on log p(x) to report."
+    unfitted = "game gan trains no likelihood: the figure is of its decoder under a likelihood that nothing fitted"
 
     def __init__(
         self,

@@ -151,8 +151,7 @@ class Space:
     def encode(self, split: str, rows: Any) -> Tensor:
         """Posterior means (n, width) of some rows of a split."""
         if self.model.encoder is None:
-            what = "has no encoder: no example has a code"
-            raise InputError(what, where=self.trained.run.path, mend="use sample, traverse or manifold")
+            raise pictures.codeless(self.trained)
         chosen = torch.as_tensor(rows)
         return torch.cat([pictures.encode(self.trained, *self.examples(split, part)) for part in chosen.split(BATCH)])
 

@@ -14,6 +14,7 @@ from lowerbound.data.kinds import parts_of
 from lowerbound.errors import InputError, nearest
 from lowerbound.maths.units import mean_examples
 from lowerbound.model.linear import LinearAutoencoder
+from lowerbound.objective import GAMES
 from lowerbound.readers.log_likelihood import annealed, appendix_d, quadrature
 from lowerbound.readers.log_likelihood.doubts import doubts
 from lowerbound.readers.log_likelihood.importance import Weighed, importance
@@ -297,4 +298,5 @@ def described(
         precision_error=settings.get("precision_error"),
         settings={k: v for k, v in settings.items() if k != "precision_error"},
     )
-    return replace(told, notes=tuple(doubts(told)))
+    unfitted = GAMES[trained.spec.game.name].unfitted
+    return replace(told, notes=(*([unfitted] if unfitted else []), *doubts(told)))

@@ -109,8 +109,9 @@ class LogLikelihood:
             out["pareto_k"] = {"median": middle(self.pareto_k), "largest": self.pareto_k.max().item()}
             out["pareto_k"]["above_0.7"] = self.doubtful
         if self.discrete:
-            per_part = {"value": bits_per_part(self.nll.value, self.parts), "unit": f"bits per {part(self.kind)}"}
-            out["bits_per_dimension"] = per_part | {"stderr": bits_per_part(self.nll.stderr, self.parts)}
+            of = f"bits per {part(self.kind)}"
+            value, stderr = (bits_per_part(nats, self.parts) for nats in (self.nll.value, self.nll.stderr))
+            out["bits_per_dimension"] = Estimate(value, stderr, of, self.nll.n).json()
         return out | {"notes": list(self.notes)}
 
     def lines(self) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lowerbound.errors import InputError
-from lowerbound.maths.units import Estimate, sum_latent
+from lowerbound.maths.units import Estimate, sum_latent, with_error
 from lowerbound.training.load import Trained
 from lowerbound.training.measure import ACTIVE, measure
 
@@ -76,7 +76,7 @@ def row(point: Point, best: bool) -> tuple[str, ...]:
     figures = (point.rate, point.distortion, point.elbo)
     return (
         f"{point.beta:g}",
-        *(f"{e.value:.2f} ± {e.stderr:.2f}" for e in figures),
+        *(with_error(e.value, e.stderr, 2) for e in figures),
         str(point.active),
         "best" if best else "",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lowerbound.maths.units import Estimate, bits
+from lowerbound.maths.units import Estimate, bits, with_error
 from lowerbound.readers.evaluate import Evaluation
 from lowerbound.readers.report.findings import Findings
 from lowerbound.readers.report.markup import minus, text, tile
@@ -24,7 +24,8 @@ def head(trained: Trained, findings: Findings) -> str:
         large, lead, bar = "no bound", without(trained, e), ""
         tiles = [] if e is None else [tile(two(e.distortion), "distortion, nats", "grey")]
     else:
-        large = f"{minus(e.elbo.value)} <small>± {e.elbo.stderr:.2f} nats per example</small>"
+        spread = with_error(e.elbo.value, e.elbo.stderr, 2).partition(" ")[2]
+        large = f"{minus(e.elbo.value)} <small>{spread} nats per example</small>"
         lead = " ".join((what(e), code(e, e.elbo, e.rate)))
         bar, tiles = split_bar(e, e.rate), terms(trained, e, e.rate)
     return (
@@ -37,7 +38,7 @@ def head(trained: Trained, findings: Findings) -> str:
 
 def two(figure: Estimate) -> str:
     """A figure with two decimals."""
-    return f"{figure.value:.2f} ± {figure.stderr:.2f}"
+    return with_error(figure.value, figure.stderr, 2)
 
 
 def about(trained: Trained) -> str:
