@@ -387,4 +387,52 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "    return kind in DISCRETE\n",
         ("readers/test_log_likelihood.py::test_bits_are_spoken_of_where_nats_are_those_of_a_probability",),
     ),
+    "training codes against the prior": (
+        "readers/two_sample.py",
+        "z = codes(model, data, split, rows=rows",
+        'z = codes(model, data, "train", rows=rows',
+        ("readers/test_two_sample.py::test_it_is_the_split",),
+    ),
+    "the training split taken apart": (
+        "readers/surgery.py",
+        "posteriors(model, data.batch(split, rows)",
+        'posteriors(model, data.batch("train", rows)',
+        ("readers/test_surgery.py::test_it_is_the_split",),
+    ),
+    "the last posteriors dropped": (
+        "readers/surgery.py",
+        "for i in range(0, len(x), batch)]",
+        "for i in range(0, len(x) - batch + 1, batch)]",
+        ("readers/test_surgery.py::test_no_batch_and_no_budget",),
+    ),
+    "coverage of the training split": (
+        "readers/impute/coverage.py",
+        "x = data.batch(split, torch.arange(n))",
+        'x = data.batch("train", torch.arange(n))',
+        ("readers/test_impute.py::test_coverage_is_that_of_the_split",),
+    ),
+    "draws shared by rows far apart": (
+        "readers/impute/draw.py",
+        "reseed(like.device, STREAM, seed, number)",
+        "reseed(like.device, STREAM, seed)",
+        ("readers/test_impute.py::test_no_two_rows_share",),
+    ),
+    "codes: noise keyed by place in the batch": (
+        "training/codes.py",
+        "noise(seed, first, first + len(part), 1",
+        "noise(seed, 0, len(part), 1",
+        ("training/test_codes.py::test_a_draw_belongs",),
+    ),
+    "codes: the last batch dropped": (
+        "training/codes.py",
+        "for first in range(0, len(chosen), 1000):",
+        "for first in range(0, max(1, len(chosen) - 999), 1000):",
+        ("training/test_codes.py::test_a_draw_belongs",),
+    ),
+    "holes: the last draws of the prior dropped": (
+        "maths/surgery.py",
+        "for part in z.split(rows)]",
+        "for part in z.split(rows)[:1]]",
+        ("readers/test_surgery.py::test_no_batch_and_no_budget",),
+    ),
 }

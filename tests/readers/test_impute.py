@@ -5,6 +5,8 @@ Random tests are seeded; what is noisy is held to four or five standard errors, 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from scipy import stats
 from lowerbound import data as data_floor
 from lowerbound.errors import InputError
 from lowerbound.readers.impute import coverage, impute
+from lowerbound.training.load import Trained
 from tests.readers.conftest import finished
 from tests.readers.linear import as_run, exact, plane
 
@@ -142,6 +145,22 @@ def test_the_same_seed_gives_the_same_draws(run):
     x = masked(model, 20)
     first, again, other = (impute(trained, x, draws=2, steps=3, seed=seed).draws for seed in (0, 0, 1))
     assert (first == again).all() and (first != other).any()
+
+
+def test_no_two_rows_share_their_random_numbers(run):
+    """Of 300 equal rows, more than are drawn at a time, no cell is drawn twice."""
+    draws = impute(run[0], np.full((300, 5), np.nan), draws=2, steps=2).draws
+    assert len(np.unique(draws)) == draws.size
+
+
+def test_coverage_is_that_of_the_split_that_was_asked_for(run):
+    """Held-out rows far from the model: their cells alone are not covered."""
+    trained, splits = run[0], run[0].data.splits
+    far = replace(splits["test"], x=splits["test"].x + 50)
+    data = replace(trained.data, splits=splits | {"test": far})
+    trained = Trained(trained.run, trained.spec, trained.model, data)
+    found = {s: coverage(trained, s, draws=19, steps=3, rows=100).whole.value for s in ("train", "test")}
+    assert found["train"] > 0.8 and found["test"] < 0.2
 
 
 def test_coverage_is_nominal_where_the_model_is_right(run):

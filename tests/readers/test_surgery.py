@@ -10,7 +10,10 @@ import pytest
 import torch
 
 from lowerbound.errors import InputError
+from lowerbound.maths import surgery as parts_of
+from lowerbound.maths.divergence import kl
 from lowerbound.maths.normal import DiagonalNormal
+from lowerbound.readers import surgery as reader
 from lowerbound.readers.surgery import surgery
 from tests.readers.linear import exact, plane
 
@@ -54,6 +57,30 @@ def test_the_parts_add_up_to_the_rate(run):
         parts.rate.value, abs=1e-9
     )
     assert 0 <= parts.information.value <= math.log(500)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_it_is_the_split_that_was_asked_for(run, split):
+    """The exact rate of all its examples, by hand."""
+    trained, model = run
+    x = trained.data.splits[split].x.double()
+    with torch.no_grad():
+        q = model.encode(x)
+    by_hand = kl(q, model.prior_at()).total().mean().item()
+    assert surgery(trained, split, examples=len(x)).parts.rate.value == pytest.approx(by_hand, abs=1e-12)
+
+
+def test_no_batch_and_no_budget_changes_a_figure(run, monkeypatch):
+    """To 1e-12 in float64: posteriors of 7 examples at a time, and tables of a few rows."""
+    whole = surgery(run[0], "test", examples=150)
+    encoded = reader.posteriors
+    monkeypatch.setattr(reader, "posteriors", lambda model, x, y: encoded(model, x, y, batch=7))
+    monkeypatch.setattr(parts_of, "BUDGET", 8 * 150 * 3 * 4)
+    pieces = surgery(run[0], "test", examples=150)
+    for name in ("information", "marginal", "correlation", "dimension_wise"):
+        one, other = (vars(getattr(found.parts, name)) for found in (whole, pieces))
+        assert one == pytest.approx(other, abs=1e-12, rel=0)
+    assert whole.holes == pieces.holes
 
 
 def test_few_examples_show_at_most_log_n(run):

@@ -122,6 +122,14 @@ def test_falsified_posteriors_do_not(tmp_path, change, words):
     assert json.loads(json.dumps(found.json(), allow_nan=False))["n"] == 300
 
 
+def test_it_is_the_split_that_was_asked_for(tmp_path):
+    """Held-out examples far from those of training: their codes alone do not match."""
+    trained = oracle(tmp_path, seed=1)
+    trained.data.splits["test"].x.add_(3.0)
+    assert codes_match_prior(trained, "test", permutations=99).differs
+    assert not codes_match_prior(trained, "train", permutations=99).differs
+
+
 def test_no_difference_found_is_not_said_to_be_none(tmp_path):
     found = codes_match_prior(oracle(tmp_path, seed=1))
     assert not found.differs

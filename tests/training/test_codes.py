@@ -10,6 +10,7 @@ from lowerbound.data import summary
 from lowerbound.errors import InputError
 from lowerbound.model.assemble import assemble
 from lowerbound.training.codes import codes, prior_codes
+from lowerbound.training.randomness import noise
 
 DATA = data_floor.load("digits")
 ROWS = torch.tensor([5, 3, 8, 1])
@@ -54,6 +55,15 @@ def test_means_are_those_of_the_posterior():
     with torch.no_grad():
         assert codes(made, DATA, "test", rows=ROWS) == pytest.approx(made.encode(x).mean.double())
     assert codes(made, DATA, "test").shape == (180, 3)
+
+
+def test_a_draw_belongs_to_its_place_and_not_to_its_batch():
+    """Of 1,200 rows, more than are encoded at a time: by hand in one piece, to 1e-12 in float64."""
+    made, rows = model().double(), torch.arange(1200)
+    with torch.no_grad():
+        q = made.encode(DATA.batch("train", rows).double())
+        by_hand = q.transform(noise(7, 0, 1200, 1, 3))[0]
+    torch.testing.assert_close(codes(made, DATA, "train", rows=rows, draws=True, seed=7), by_hand, rtol=0, atol=1e-12)
 
 
 def test_a_model_without_encoder_has_none():
