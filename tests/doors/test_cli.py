@@ -311,3 +311,20 @@ def test_an_alarm_is_explained_once(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert sum("why:" in line for line in said) == 1 and sum("warm-up-unfinished" in line for line in said) == min(
         epochs, 2
     )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_outside_of_training_is_one_line(
+    number: int, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command ends with its code, writes nothing, and leaves the handlers as they were."""
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+    def long(*arguments: Any, **options: Any) -> None:
+        signal.raise_signal(number)
+
+    monkeypatch.setattr("lowerbound.data.load", long)
+    assert main(["data", "digits", "--picture", str(tmp_path / "digits.png")]) == code
+    assert capsys.readouterr() == ("", "lowerbound: stopped\n")
+    assert not list(tmp_path.iterdir())
+    assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))

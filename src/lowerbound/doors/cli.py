@@ -7,8 +7,8 @@ code  meaning
 1     the machine failed (disk full, out of memory), or a bug
 2     wrong input: one line says what, where and how to mend it
 3     training met a number that is not finite
-130   stopped by SIGINT, a checkpoint was written
-143   stopped by SIGTERM, a checkpoint was written
+130   stopped by SIGINT; in training a checkpoint was written
+143   stopped by SIGTERM; in training a checkpoint was written
 ====  ==========================================================
 """
 
@@ -24,6 +24,7 @@ import typer
 
 from lowerbound import __version__
 from lowerbound.doors import output
+from lowerbound.doors.signals import Stopped, raising
 from lowerbound.errors import InputError, Interrupted, NonFiniteError
 
 INPUT, NON_FINITE, MACHINE = 2, 3, 1
@@ -247,11 +248,15 @@ mount()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
-        code = typer.main.get_command(app).main(args=argv, prog_name="lowerbound", standalone_mode=False)
+        with raising():
+            code = typer.main.get_command(app).main(args=argv, prog_name="lowerbound", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
         sys.stderr.close()
         return MACHINE
+    except Stopped as stopped:
+        output.remark(f"lowerbound: {stopped}")
+        return 128 + stopped.number
     except Exception as error:
         found = line_of(error)
         if found is None:

@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM: the first asks the loop to write a checkpoint and stop, the second ends the process at once."""
+"""SIGINT and SIGTERM: in training, the first asks the loop to write a checkpoint and stop, the second ends it at once.
+
+Elsewhere they end the command with one line; what it was writing is not there.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,41 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
 HEARD = (signal.SIGINT, signal.SIGTERM)
 SECONDS = 15.0
 """Between two checkpoints."""
+
+
+class Stopped(BaseException):
+    """A signal came where nothing waits for it. ``number`` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__("stopped")
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """SIGINT and SIGTERM raise :class:`Stopped`, unless the program that runs this hears or ignores them itself."""
+    plain = (signal.default_int_handler, signal.SIG_DFL)
+    mine = threading.current_thread() is threading.main_thread()
+    before = {n: handler for n in HEARD if mine and (handler := signal.getsignal(n)) in plain}
+    for number in before:
+        signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Stop:
