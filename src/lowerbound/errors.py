@@ -34,11 +34,14 @@ class NonFiniteError(LowerboundError, ArithmeticError):
 
 
 class Interrupted(LowerboundError):
-    """Training was asked to stop; a checkpoint was written. ``signal`` is the signal's number."""
+    """Training was asked to stop; a checkpoint was written.
 
-    def __init__(self, signal: int, where: object) -> None:
+    ``signal`` is the signal's number, ``command`` the one that goes on.
+    """
+
+    def __init__(self, signal: int, where: object, command: str = "train") -> None:
         self.signal, self.where = signal, where
-        super().__init__(f"stopped by signal {signal}; resume with: lowerbound train --resume {where}")
+        super().__init__(f"stopped by signal {signal}; resume with: lowerbound {command} --resume {where}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -79,6 +79,7 @@ def test_ctrl_c_writes_a_checkpoint_of_every_member_and_the_sweep_goes_on(tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr(door, "Stop", Heard)
         assert main(["sweep", "digits", "--beta", "1,4", "--out", str(folder), *SMALL]) == 130
+    assert f"resume with: lowerbound sweep --resume {folder}" in capsys.readouterr().err
     assert not (folder / "rate-distortion.json").exists()
     assert not list(folder.rglob("*.part"))
     for name in ("beta-1", "beta-4"):

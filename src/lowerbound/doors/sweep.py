@@ -168,10 +168,12 @@ def watched(path: Path, headline: str, job: Any) -> list[Run]:
     with Stop() as stop:
         try:
             runs: list[Run] = job(watch=watch, stop=stop, due=Clock(SECONDS))
+        except Interrupted as stopped:
+            raise Interrupted(stopped.signal, path, "sweep") from None
         finally:
             watch.close()
     if stop.number is not None:
-        raise Interrupted(stop.number, path)
+        raise Interrupted(stop.number, path, "sweep")
     return runs
 
 

@@ -360,7 +360,7 @@ def side_by_side(entries: Sequence[Entry], split: str, against: Against = "first
     reference = 0 if against == "first" else max(range(len(entries)), key=lambda i: finite(all_compared[i].value))
     base = entries[reference].compared
     rows = [
-        Row(e, *map(mean, (e.bound, e.rate, e.distortion)), None if e is entries[reference] else paired(e, base))
+        Row(e, mean(e.bound), mean(e.rate), mean(e.distortion), None if e is entries[reference] else paired(e, base))
         for e in entries
     ]
     return Comparison(rows, reference, entries[0].facts, split)
