@@ -91,6 +91,8 @@ CASES = {
     "l1": {"regulariser": {"name": "l1"}},
     "categorical": {"posterior": {"name": "categorical"}, "prior": {"name": "categorical"}},
     "mixture": {"prior": {"name": "mixture"}},
+    "noise": {"corruption": {"name": "gaussian"}},
+    "a mask": {"corruption": {"name": "masking"}},
 }
 
 

@@ -79,7 +79,7 @@ class Masking(Corruption):
 
     .. math:: \tilde x_i = m_i x_i, \qquad m_i \sim \mathrm{Bernoulli}(1 - s)
 
-    The share is held to within 1/131072: 16 random bits a value decide, a third of what drawing numbers takes.
+    The share is held to within 1/65536: 15 random bits a value decide, half of what drawing numbers takes.
 
     *Shapes*: any. *Units and sign*: ``share`` of the values, no unit. *Neutral setting*: ``share=0``.
     *Source*: Vincent et al. 2010 (JMLR 11), section 3.4; Im et al. 2017 (1511.06406), eq. 5.
@@ -96,10 +96,10 @@ class Masking(Corruption):
         if not self.share:
             return features
         bits = random_bits(features.numel(), features.device).view(features.shape)
-        return torch.where(bits >= round(self.share * 2**16) - 2**15, features, 0.0)
+        return torch.where(bits >= min(round(self.share * 2**15), 2**15 - 1), features, 0.0)
 
 
 def random_bits(count: int, device: torch.device) -> Tensor:
-    """``count`` whole numbers from -2^15 to 2^15 - 1, each as likely."""
-    words = torch.empty(-(-count // 4), dtype=torch.int64, device=device).random_(-(2**63), None)
-    return words.view(torch.int16)[:count]
+    """``count`` whole numbers below 2^15, each as likely: four of every draw of 63 bits."""
+    words = torch.empty(-(-count // 4), dtype=torch.int64, device=device).random_()
+    return words.view(torch.int16)[:count] & (2**15 - 1)
