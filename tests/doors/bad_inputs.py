@@ -134,6 +134,7 @@ def sets(*settings: str) -> list[str]:
 
 CATEGORIES = sets("posterior=categorical", "prior=categorical")
 AUTOENCODER = sets("posterior=deterministic", "objective=reconstruction")
+ENDS = ("--from", "class:1", "--to", "class:2")
 TOLD = ("regulariser=adversary", "regulariser.labels=true")
 FIVE = sets("posterior=class-and-style", "posterior.classes=5", "prior=class-and-style", "prior.classes=5")
 TAUGHT = sets("objective=reconstruction", "supervision=classify", "training.labelled=10")
@@ -298,6 +299,7 @@ BAD: list[Bad] = [
     with_run("one end", "give both --from and --to", "interpolate", "RUN", "--from", "0"),
     with_run("kind of way", "did you mean spherical?", "interpolate", "RUN", "--kind", "sperical"),
     with_run("rows of words", "is not a list of rows", "arithmetic", "RUN", "one", "2", "3"),
+    with_run("a move without end", "leads to no code", "arithmetic", "RUN", *("--strength", "inf"), *ENDS),
     with_run("no such class", "no such class '11'", "arithmetic", "RUN", "class:11", "2", "3"),
     with_run("split of other data", "leave it out", "encode", "RUN", "digits", "--split", "test"),
     Bad("folder for a file", folder_for_a_file, "is a folder"),

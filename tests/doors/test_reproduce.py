@@ -98,6 +98,8 @@ def test_a_run_of_other_settings_does_not_count_for_a_row(tiny, capsys):
         (["tutorials", "--only", "keras-simpel"], "did you mean keras-simple?"),
         (["tutorials", "--seeds", "0"], "greater than or equal to 1"),
         (["tutorials", "--scale", "2"], "less than or equal to 1"),
+        (["tutorials", "--scale", "0"], "give a share above 0"),
+        (["tutorials", "--scale", "nan"], "less than or equal to 1"),
     ],
 )
 def test_a_bad_request_is_a_line(arguments, words, capsys):

@@ -273,6 +273,14 @@ def test_no_move_is_no_change(good):
     assert not made.changed
 
 
+@pytest.mark.parametrize("strength", [float("inf"), float("nan"), -1e300])
+def test_a_move_beyond_all_codes_is_refused(good, strength):
+    with pytest.raises(InputError, match="leads to no code; give a number"):
+        attributes.change(good, "class:3", "class:8", strength=strength)
+    with pytest.raises(InputError, match="leads to no code; give a number"):
+        attributes.sums(good, "class:8", "class:3", "class:1", strength=strength)
+
+
 def test_random_moves_are_as_long_and_stay_within_active_dimensions(good, monkeypatch):
     space = Space(good)
     order = dataclasses.replace(space.order("test"), active=(1, 4))

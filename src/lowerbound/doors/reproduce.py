@@ -53,6 +53,8 @@ def reproduce(
     if suite is None:
         output.show_columns([(name, str(read(name).get("about", ""))) for name in names()])
         return
+    if not scale > 0:
+        raise InputError(f"{scale:g} of a row's epochs", where="--scale", mend="give a share above 0 and up to 1")
     table = read(suite)
     wanted = chosen(rows_of(table), only)
     folder = out or Path("runs") / suite

@@ -27,6 +27,8 @@ RANDOM = 29
 MOST, SHOWN, STEPS = 2000, 8, 7
 CLEAR = 3.0
 """Standard errors that a difference must exceed to be called one."""
+FARTHEST = 1e6
+"""Times a difference: further on there are only overflows."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,14 @@ class Change:
         return ["example", "t"], [[i, t] for i in range(len(self.x)) for t in self.t]
 
 
+def times(vector: Tensor, strength: float) -> Tensor:
+    """``strength`` times a difference of codes; an InputError where that is no number or beyond all codes."""
+    if not abs(strength) <= FARTHEST:
+        what = f"{strength:g} times the difference leads to no code"
+        raise InputError(what, where="strength", mend=f"give a number between -{FARTHEST:g} and {FARTHEST:g}")
+    return vector * strength
+
+
 def change(
     trained: Trained,
     source: str,
@@ -137,7 +147,8 @@ def change(
         seed: of the random directions and the judge's examples.
 
     Raises:
-        InputError: a word that cannot be read or has no examples, no held-out examples, or a target without attribute.
+        InputError: a word that cannot be read or has no examples, no held-out examples, a target without attribute, or
+            a strength that leads to no code.
     """
     if split == "train":
         what = "the check needs examples that neither the direction nor the judge has seen"
@@ -146,7 +157,7 @@ def change(
     from_, to, begin = (groups.attribute(trained.data, word) for word in (source, target, start or source))
     found = judge_of(space, to, judge, split, seed)
     vector, fitted = mean_difference(space, from_, to, split)
-    vector = vector * strength
+    vector = times(vector, strength)
     rows = groups.rows_of(trained.data, split, begin)[:MOST]
     z = space.encode(split, rows)
     t = torch.linspace(0, 1, STEPS)
@@ -251,7 +262,7 @@ def sums(trained: Trained, a: str, b: str, c: str, *, split: str = "test", stren
     for word in (a, b, c):
         rows = groups.rows_of(trained.data, split, groups.attribute(trained.data, word))
         middles.append(space.encode(split, rows).double().mean(0).float())  # not nats: a mean code
-    z = torch.stack([*middles, middles[0] + strength * (middles[2] - middles[1])])
+    z = torch.stack([*middles, middles[0] + times(middles[2] - middles[1], strength)])
     return Sum((a, b, c), z, space.decode(z), split, strength)
 
 
