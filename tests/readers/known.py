@@ -18,7 +18,9 @@ def finished(model: Any, data: Any) -> Any:
     """What a reader asks of a trained run."""
     record = dict(data.record) | {"kind": data.kind, "shape": list(data.shape), "binarisation": data.binarisation}
     record |= {"sha256": data.record.get("sha256", "0" * 64)}
-    return SimpleNamespace(model=model.eval(), data=data, run=SimpleNamespace(record=lambda: record, path="memory"))
+    spec = SimpleNamespace(game=SimpleNamespace(name="alone"))
+    run = SimpleNamespace(record=lambda: record, path="memory")
+    return SimpleNamespace(model=model.eval(), data=data, spec=spec, run=run)
 
 
 def linear(latent: int = 3, parts: int = 7, n: int = 200, off: float = 0.0, seed: int = 0) -> Any:

@@ -248,6 +248,16 @@ def test_the_fast_path_weighs_by_a_mixture_too(prior, samples, monkeypatch):
     assert fast.log_p.tolist() == pytest.approx(plain.log_p.tolist(), abs=1e-11)
 
 
+def test_a_prior_that_is_the_same_for_all_is_made_once(monkeypatch):
+    """The memory of a VampPrior's hundreds of encodings, made anew for every example, grew to gigabytes."""
+    trained = binary(latent=3, parts=21, n=5, prior={"name": "vampprior", "components": 5})
+    made = []
+    own = trained.model.prior_at
+    monkeypatch.setattr(trained.model, "prior_at", lambda *c: made.append(own(*c)) or made[-1])
+    log_likelihood(trained, samples=600)
+    assert len(made) <= 2, "once for the examples, and once more where precision is compared"
+
+
 def test_the_fast_path_survives_logits_that_are_surely_wrong():
     """Eight of them leave float32: the plain form is asked, and the truth comes out."""
     trained = binary(latent=2, parts=16, n=6)

@@ -45,6 +45,10 @@ class Weighed:
         """The figures of weights whose mean is 1/p."""
         return replace(self, log_p=-self.log_p)
 
+    def copied(self) -> Weighed:
+        """A copy in the memory of the thread that asks: what a worker keeps holds all that it has freed around it."""
+        return Weighed(*(getattr(self, name).clone() for name in self.__dataclass_fields__))
+
     @classmethod
     def cat(cls, parts: list[Weighed]) -> Weighed:
         """Several parts, one after the other."""
@@ -136,7 +140,7 @@ def importance(
     try:
         with ThreadPoolExecutor(threads) as pool:
             for part in pool.map(work, groups):
-                found.append(part)
+                found.append(part.copied())
                 done += len(part.log_p)
                 progress(done, len(examples))
     finally:

@@ -27,10 +27,12 @@ BROADCAST = 4
 class Problem:
     """A few examples x (batch, *shape) with labels y: q(z|x), p(z|c), p(x|z, c). All densities in nats."""
 
-    def __init__(self, model: Any, x: Tensor, y: Tensor | None = None) -> None:
+    def __init__(self, model: Any, x: Tensor, y: Tensor | None = None, prior: Distribution | None = None) -> None:
         self.model, self.x, self.y = model, x, y
         self.target, self.c = model.given(x, y)
         self.like = next(model.parameters())
+        if prior is not None:
+            self.p = prior
 
     def __len__(self) -> int:
         return len(self.x)
@@ -87,12 +89,18 @@ class Examples:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @cached_property
+    def prior(self) -> Distribution | None:
+        """The prior, where it is the same for all examples: a VampPrior encodes its hundreds of them for it."""
+        with torch.inference_mode(False), torch.no_grad():
+            return None if self.model.condition.width else self.model.prior_at()
+
     def problem(self, rows: Tensor) -> Problem:
         """The problem of these rows."""
         parameter = next(self.model.parameters())
         x, y = self.batch(rows)
         x = x.to(parameter.device, torch.float64 if parameter.dtype == torch.float64 else x.dtype)
-        return Problem(self.model, x, None if y is None else y.to(parameter.device))
+        return Problem(self.model, x, None if y is None else y.to(parameter.device), self.prior)
 
 
 def other(model: Any) -> str:
