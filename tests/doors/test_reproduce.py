@@ -121,3 +121,14 @@ def test_the_distance_of_samples_is_that_of_the_command(tmp_path, capsys):
     distance = json.loads(capsys.readouterr().out)["figures"]["Frechet distance"]
     found = FIGURES["fidelity"](open_run(tmp_path / "gan"))
     assert (found.value, found.stderr) == (distance["value"], distance["stderr"]) and found.n == 180
+
+
+def test_a_figure_that_a_run_does_not_have_is_a_dash():
+    """The rate of a mixture prior does not split, so that no dimension can be counted."""
+    from lowerbound.doors.reproduce import markdown, summed
+
+    row = {"name": "a", "recipe": "vampprior", "figures": ["active"]}
+    found = [{"active": {"value": v, "stderr": 0.0, "unit": "dimensions", "n": 9}, "seconds": 2.0} for v in (None, 3.0)]
+    told = summed(row, found, 2, 1.0)
+    assert told["active"]["value"] is None and told["active"]["values"] == [None, 3.0]
+    assert "| active - |" in markdown({}, [told])

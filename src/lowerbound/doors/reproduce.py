@@ -212,9 +212,10 @@ def summed(row: Mapping[str, Any], found: Sequence[dict[str, Any]], seeds: int, 
     out: dict[str, Any] = {"name": row["name"], "recipe": row["recipe"], "published": row.get("published", "")}
     for name in row["figures"]:
         values = [f[name]["value"] for f in found]
-        spread = statistics.stdev(values) if len(values) > 1 else None
+        known = None not in values
+        spread = statistics.stdev(values) if known and len(values) > 1 else None
         first = found[0][name]
-        out[name] = {"value": sum(values) / len(values), "spread": spread, "unit": first["unit"]}
+        out[name] = {"value": sum(values) / len(values) if known else None, "spread": spread, "unit": first["unit"]}
         out[name] |= {"stderr": first["stderr"], "n": first["n"], "values": values}
     times = [f["seconds"] for f in found if f["seconds"] is not None]
     return out | {"seconds": sum(times) / len(times) if times else None, "seeds": seeds, "scale": scale}
@@ -242,7 +243,11 @@ def shown(name: str, figure: Mapping[str, Any]) -> str:
     'claimed-kl 0.0074 nats'
     >>> shown("active", {"value": 2.0, "spread": 0.0, "unit": "dimensions"})
     'active 2 dimensions'
+    >>> shown("active", {"value": None, "spread": None, "stderr": 0.0, "unit": "dimensions"})
+    'active -'
     """
+    if figure["value"] is None:
+        return f"{name} -"
     spread = figure["spread"] if figure["spread"] is not None else figure["stderr"]
     if figure["unit"] == "dimensions":
         return f"{name} {round(figure['value'], 1):g} dimensions"
