@@ -318,13 +318,17 @@ def test_a_signal_outside_of_training_is_one_line(
     number: int, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command ends with its code, writes nothing, and leaves the handlers as they were."""
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    plain = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    inherited = signal.signal(number, plain[signal.Signals(number)])  # a shell's background job ignores SIGINT
 
     def long(*arguments: Any, **options: Any) -> None:
         signal.raise_signal(number)
 
     monkeypatch.setattr("lowerbound.data.load", long)
-    assert main(["data", "digits", "--picture", str(tmp_path / "digits.png")]) == code
+    try:
+        assert main(["data", "digits", "--picture", str(tmp_path / "digits.png")]) == code
+        assert signal.getsignal(number) == plain[signal.Signals(number)]
+    finally:
+        signal.signal(number, inherited)
     assert capsys.readouterr() == ("", "lowerbound: stopped\n")
     assert not list(tmp_path.iterdir())
-    assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
