@@ -11,6 +11,7 @@ comes from torch's generator. A step whose loss or gradient is not finite change
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -156,14 +157,19 @@ class CompiledStep:
         given = [batch.x, self.factors(1e-3, 1)] + ([] if batch.y is None else [batch.y])
         arguments = [*self.fixed, *given]
         before = [b.clone() for b in self.model.buffers()]
+        log = logging.getLogger("torch._inductor")
+        level = log.level
+        log.setLevel(logging.ERROR)
         try:
             with torch.no_grad(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch's compiler warns of torch
+                warnings.simplefilter("ignore")  # torch's compiler warns of torch, here and in its log
                 graph = quick_products(traced(self._eager, copies(arguments)))
                 self.graph = inductor(graph, copies(arguments), options=OPTIONS)
                 return self._wrong(arguments, before)
         except (RuntimeError, TypeError, NotImplementedError) as error:
             return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        finally:
+            log.setLevel(level)
 
     def _wrong(self, arguments: list[Tensor], before: list[Tensor]) -> str | None:
         """What differs between the compiled step and the library's own."""
