@@ -7,8 +7,8 @@ of all at z_i, and :math:`R_{ijd}` in its marginals, and :math:`G = P - R`, over
           \partial l_{jd} = \tfrac12 \sum_i G (a^2 - 1).
 
 What is (latent, batch, batch) large lives only here, and is passed over as seldom as can be: autograd's own way takes
-seven times as long. It is one operation of torch's, so that a compiled step calls it as it is: the compiler's own loops
-over the pairs take three times as long.
+several times as long. It is one operation of torch's, so that a compiled step calls it as it is: the compiler's own
+loops over the pairs take three times as long.
 """
 
 from __future__ import annotations
