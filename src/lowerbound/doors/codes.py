@@ -129,11 +129,10 @@ def posterior(trained: Trained, data: Data, split: str, batch: int = 1000) -> tu
     import torch
 
     from lowerbound.maths.normal import DiagonalNormal, FullNormal
-    from lowerbound.readers.pictures import codeless
+    from lowerbound.readers.pictures import refuse_codeless
     from lowerbound.training.measure import evaluating, labels_for
 
-    if trained.model.encoder is None and trained.model.latent:
-        raise codeless(trained)
+    refuse_codeless(trained)
     means, deviations, n = [], [], len(data.splits[split])
     like = next(trained.model.parameters())
     with evaluating(trained.model):

@@ -36,11 +36,10 @@ def match(
     options.use_threads(threads)
     trained = open_run(run, data_dir, device)
     from lowerbound.readers import figures
-    from lowerbound.readers.pictures import codeless
+    from lowerbound.readers.pictures import refuse_codeless
     from lowerbound.readers.two_sample import drawn
 
-    if trained.model.encoder is None and trained.model.latent:
-        raise codeless(trained)
+    refuse_codeless(trained)
 
     found, picture = drawn(trained, split_of(trained, split), n=n, permutations=permutations, seed=seed)
     if out is not None:

@@ -181,14 +181,19 @@ def codeless(trained: Trained) -> InputError:
     return InputError(what, where=trained.run.path, mend=mend)
 
 
+def refuse_codeless(trained: Trained) -> None:
+    """An InputError where the run has latents and no encoder."""
+    if trained.model.encoder is None and trained.model.latent:
+        raise codeless(trained)
+
+
 def encode(trained: Trained, x: Tensor, y: Tensor | None = None) -> Tensor:
     """Posterior means (n, width) of x (n, *shape), with labels y (n,) where the model asks for them.
 
     Raises:
         InputError: the run has latents and no encoder.
     """
-    if trained.model.encoder is None and trained.model.latent:
-        raise codeless(trained)
+    refuse_codeless(trained)
     with torch.no_grad():
         return trained.model.encode(*placed(trained, x, y)).mean.float().cpu()
 
