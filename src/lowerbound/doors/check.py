@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from lowerbound.audit.verdict import Finding, Verdict
 
 
+MOST = 1_000_000
+"""Seconds, or gigabytes, that a limit may be."""
+
+
 def check(
     target: Annotated[
         str | None, typer.Argument(help="FILE:NAME of a loss function or of a module (with step and batch beside it)")
@@ -70,6 +74,8 @@ def audit_target(spec: dict[str, Any], sizes: str, limit: float, memory: float) 
     """Run the audit in its own process."""
     from lowerbound.audit.sandbox import run
 
+    above_zero("--limit", limit, "seconds")
+    above_zero("--memory", memory, "gigabytes")
     if not spec["target"]:
         raise InputError("nothing to audit", where="lowerbound check", mend="give FILE:NAME, or --log metrics.csv")
     try:
@@ -79,6 +85,12 @@ def audit_target(spec: dict[str, Any], sizes: str, limit: float, memory: float) 
     if len(three) != 3 or min(three) < 1:
         raise InputError(f"is {sizes!r}", where="--sizes", mend="write three positive integers, as 128,784,20")
     return run({**spec, "sizes": three}, limit, memory)
+
+
+def above_zero(flag: str, value: float, unit: str) -> None:
+    """Refuses a limit that nothing could keep, or that the system cannot count to."""
+    if not 0 < value <= MOST:
+        raise InputError(f"is {value:g}", where=flag, mend=f"give {unit}: a number above 0 and up to {MOST:,}")
 
 
 def audit_log(path: Path, examples: int | None, bernoulli: bool) -> LogVerdict:
