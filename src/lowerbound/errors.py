@@ -36,12 +36,13 @@ class NonFiniteError(LowerboundError, ArithmeticError):
 class Interrupted(LowerboundError):
     """Training was asked to stop; a checkpoint was written.
 
-    ``signal`` is the signal's number, ``command`` the one that goes on.
+    ``signal`` is the signal's number, ``again`` what goes on: a command, by default that of one run.
     """
 
-    def __init__(self, signal: int, where: object, command: str = "train") -> None:
+    def __init__(self, signal: int, where: object, again: str | None = None) -> None:
         self.signal, self.where = signal, where
-        super().__init__(f"stopped by signal {signal}; resume with: lowerbound {command} --resume {where}")
+        again = again or f"lowerbound train --resume {where}"
+        super().__init__(f"stopped by signal {signal}; resume with: {again}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

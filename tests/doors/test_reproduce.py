@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 
-from lowerbound.doors import recipes, reproduce
+from lowerbound.doors import recipes, reproduce, train
 from lowerbound.doors.cli import main
 from lowerbound.doors.figures_of import FIGURES
 from lowerbound.doors.read import open_run
 from lowerbound.doors.settings import spec_of
+from lowerbound.doors.signals import Stopped
 from lowerbound.training.spec import Spec, complete, merge
 
 SUITES = {name: reproduce.rows_of(reproduce.read(name)) for name in reproduce.names()}
@@ -66,6 +68,27 @@ def test_a_rehearsal_keeps_what_is_finished(tiny, capsys):
     assert json.loads(capsys.readouterr().out) == first and weights.stat().st_mtime_ns == before
     table = (tiny / "runs" / "tiny" / "tiny.md").read_text()
     assert "| plain | digits | bound -" in table and "A rehearsal: 2 %" in table
+
+
+@pytest.mark.parametrize("where", ["training", "measuring"])
+def test_a_stopped_suite_names_itself_as_the_way_to_go_on(where, tiny, monkeypatch, capsys):
+    class Heard(train.Stop):
+        def __call__(self):
+            self.number = signal.SIGTERM
+            return self.number
+
+    def killed(row, run, data_dir):
+        raise Stopped(signal.SIGTERM)
+
+    arguments = ["reproduce", "tiny", "--scale", "0.02", "--only", "plain"]
+    with monkeypatch.context() as patch:
+        patch.setattr(*((train, "Stop", Heard) if where == "training" else (reproduce, "measured", killed)))
+        assert main(arguments) == 143
+    said = capsys.readouterr().err
+    assert "stopped by signal 15; resume with: the same command; what is finished is kept" in said
+    assert "--resume" not in said
+    assert main(arguments) == 0
+    assert "| plain | digits | bound -" in capsys.readouterr().out
 
 
 def test_a_row_brings_the_one_it_learns_from(tiny, capsys):

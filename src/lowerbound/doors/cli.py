@@ -256,7 +256,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return MACHINE
     except Stopped as stopped:
         output.remark(f"lowerbound: {stopped}")
-        return 128 + stopped.number
+        return 128 + stopped.signal
     except Exception as error:
         found = line_of(error)
         if found is None:

@@ -6,14 +6,16 @@ import json
 import math
 import statistics
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lowerbound.doors import options, output, recipes
-from lowerbound.errors import InputError, nearest
+from lowerbound.doors.signals import Stopped
+from lowerbound.errors import InputError, Interrupted, nearest
 
 FOLDER = Path(__file__).parent.parent / "recipes" / "suites"
 
@@ -65,8 +67,9 @@ def reproduce(
             raise InputError("no row is finished", where=folder, mend="leave --finished out, and they are trained")
     results: list[dict[str, Any]] = []
     for row in wanted:
-        runs = [run_of(row, seed, scale, folder, data_dir) for seed in range(seeds)]
-        results.append(summed(row, [measured(row, run, data_dir) for run in runs], seeds, scale))
+        with going_on(folder):
+            runs = [run_of(row, seed, scale, folder, data_dir) for seed in range(seeds)]
+            results.append(summed(row, [measured(row, run, data_dir) for run in runs], seeds, scale))
         folder.mkdir(parents=True, exist_ok=True)
         options.write(folder / f"{suite}.json", (json.dumps(output.plain(results), indent=2) + "\n").encode(), "--out")
         options.write(folder / f"{suite}.md", markdown(table, results).encode(), "--out")
@@ -104,6 +107,15 @@ def chosen(rows: Sequence[dict[str, Any]], only: Sequence[str] | None) -> list[d
         return list(rows)
     needed = {row.get("codes_of") for row in rows if row["name"] in only}
     return [row for row in rows if row["name"] in only or row["name"] in needed]
+
+
+@contextmanager
+def going_on(folder: Path) -> Iterator[None]:
+    """A stop is answered with the way to go on with the whole suite, not with the one run that was in progress."""
+    try:
+        yield
+    except (Interrupted, Stopped) as stopped:
+        raise Interrupted(stopped.signal, folder, "the same command; what is finished is kept") from None
 
 
 def done(path: Path) -> bool:

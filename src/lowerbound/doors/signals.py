@@ -21,10 +21,10 @@ SECONDS = 15.0
 
 
 class Stopped(BaseException):
-    """A signal came where nothing waits for it. ``number`` is the signal's."""
+    """A signal came where nothing waits for it. ``signal`` is its number."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, signal: int) -> None:
+        self.signal = signal
         super().__init__("stopped")
 
 

@@ -169,11 +169,11 @@ def watched(path: Path, headline: str, job: Any) -> list[Run]:
         try:
             runs: list[Run] = job(watch=watch, stop=stop, due=Clock(SECONDS))
         except Interrupted as stopped:
-            raise Interrupted(stopped.signal, path, "sweep") from None
+            raise Interrupted(stopped.signal, path, f"lowerbound sweep --resume {path}") from None
         finally:
             watch.close()
     if stop.number is not None:
-        raise Interrupted(stop.number, path, "sweep")
+        raise Interrupted(stop.number, path, f"lowerbound sweep --resume {path}")
     return runs
 
 
