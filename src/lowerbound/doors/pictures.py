@@ -171,17 +171,28 @@ def interpolate(
 
     from lowerbound.readers import pictures
 
-    part = trained.data.splits[name]
-    chosen = pictures.some_of_each(part.labels, 10, len(part)).tolist()
-    pairs = (
-        [(first, last)] if first is not None else list(zip(chosen, reversed(chosen), strict=True))[: len(chosen) // 2]
-    )
     ways = []
-    for a, b in pairs:
+    for a, b in [(first, last)] if first is not None else pairs(trained.data, name):
         x = picked(trained.data, name, [a, b], "--from, --to")
         labels = trained.data.labels(name, torch.tensor([a, b]))
         ways.append(pictures.interpolate(trained, x[0], x[1], steps, kind, labels))
     files.give(trained, torch.cat(ways), out, "interpolations", steps, as_json)
+
+
+def pairs(data: Data, split: str) -> list[tuple[int, int]]:
+    """Up to five pairs of rows of a split, of different classes as far as there are any.
+
+    Raises:
+        InputError: the split has one example.
+    """
+    from lowerbound.readers import pictures
+
+    part = data.splits[split]
+    chosen = pictures.some_of_each(part.labels, 10, len(part)).tolist()
+    if len(chosen) < 2:
+        what = f"the {split} split has one example, and a way needs two"
+        raise InputError(what, where="interpolate", mend="choose another --split")
+    return list(zip(chosen, reversed(chosen), strict=True))[: len(chosen) // 2]
 
 
 def picked(data: Data, split: str, rows: list[Any], where: str) -> Tensor:

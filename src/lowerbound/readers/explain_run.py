@@ -159,7 +159,8 @@ def explain_run(trained: Trained, split: str = "train", *, examples: int = 1000,
     data, model = trained.data, trained.model
     n = min(examples, len(data.splits[split])) if split in data.splits else 0
     if n < 2:
-        raise InputError(f"the run has no examples in split {split!r}", where="split", mend="give train, valid or test")
+        what = f"the run has fewer than two examples in split {split!r}"
+        raise InputError(what, where="split", mend="give train, valid or test")
     refuse(trained)
     rows = torch.arange(n)
     x, y = data.batch(split, rows), labels_for(model, data, split, rows)

@@ -38,7 +38,7 @@ def latent_plane(trained: Trained, split: str) -> str:
     labels = trained.data.labels(split, rows)
     points = places(trained, pictures.encode(trained, trained.data.batch(split, rows), labels))
     first = points.shape[1] - model.latent
-    a, b = sorted((points.var(0)[first:].argsort(descending=True)[:2] + first).tolist())
+    a, b = sorted((points.var(0, correction=0)[first:].argsort(descending=True)[:2] + first).tolist())
     drawing = figures.plane(
         points[:, [a, b]].double().numpy(),
         None if labels is None else labels.numpy(),
