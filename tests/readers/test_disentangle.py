@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from lowerbound.data.factors import factors_of
 from lowerbound.errors import InputError
@@ -206,3 +207,14 @@ def test_unknown_factors_are_refused(digits):
 def test_factors_that_do_not_fit_are_refused(given, words):
     with pytest.raises(InputError, match=words):
         levels(given, len(V))
+
+
+def test_threads_change_no_score_by_a_bit(monkeypatch):
+    random = np.random.default_rng(3)
+    z, v = random.normal(size=(400, 3)), random.integers(5, size=(400, 2))
+    found = []
+    for threads in (1, 4):
+        monkeypatch.setattr(torch, "get_num_threads", lambda n=threads: n)
+        found.append(dci(z, v))
+    assert found[0].importance.tolist() == found[1].importance.tolist()
+    assert found[0].informativeness == found[1].informativeness

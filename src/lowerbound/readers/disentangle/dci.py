@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from sklearn.ensemble import RandomForestClassifier
 
 TREES = 10
@@ -58,12 +59,16 @@ def dci(codes: np.ndarray, factors: np.ndarray, seed: int = 0, trees: int = TREE
     *Source*: Eastwood and Williams 2018, "A framework for the quantitative evaluation of disentangled
     representations", section 2.
     """
+    threads = torch.get_num_threads()
     order = np.random.default_rng(seed).permutation(len(codes))
     held, fit = np.split(order, [max(1, round(HELD_OUT * len(order)))])
     columns, right = [], []
     for k, factor in enumerate(factors.T):
-        forest = RandomForestClassifier(trees, max_features=None, min_samples_leaf=LEAF, random_state=seed + 1000 * k)
+        forest = RandomForestClassifier(
+            trees, max_features=None, min_samples_leaf=LEAF, random_state=seed + 1000 * k, n_jobs=threads
+        )
         forest.fit(codes[fit], factor[fit])
+        forest.n_jobs = 1  # threads would add up the votes of the trees in whatever order they end
         columns.append(forest.feature_importances_)
         right.append(forest.score(codes[held], factor[held]))
     importance = np.stack(columns, 1)
