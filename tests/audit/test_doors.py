@@ -102,7 +102,7 @@ def test_roles_by_response_and_declared(code: Path, run: Any) -> None:
         (["{code}:right", "--limit", "0"], "--limit: is 0; give seconds"),
         (["{code}:right", "--limit", "-1"], "--limit: is -1"),
         (["{code}:right", "--limit", "1e300"], "--limit: is 1e+300"),
-        (["{code}:right", "--memory", "nan"], "--memory: is nan; give gigabytes"),
+        (["{code}:right", "--memory", "nan"], "--memory: is nan; give GiB"),
         ([], "FILE:NAME"),
         (["--log", "nowhere.csv"], "CSV"),
     ],

@@ -16,38 +16,63 @@ if TYPE_CHECKING:
 
 
 MOST = 1_000_000
-"""Seconds, or gigabytes, that a limit may be."""
+"""Seconds, or GiB, that a limit may be."""
 
 
 def check(
     target: Annotated[
-        str | None, typer.Argument(help="FILE:NAME of a loss function or of a module (with step and batch beside it)")
+        str | None, typer.Argument(help="FILE:NAME of a loss function, or of a module with step and batch beside it.")
     ] = None,
-    x: Annotated[str | None, typer.Option("--x", help="name of the parameter with the data")] = None,
+    x: Annotated[str | None, typer.Option("--x", help="Name of the parameter with the data.", metavar="NAME")] = None,
     recon: Annotated[
-        str | None, typer.Option("--recon", help="name of the parameter with the decoder's output")
+        str | None, typer.Option("--recon", help="Name of the parameter with the decoder's output.", metavar="NAME")
     ] = None,
-    mean: Annotated[str | None, typer.Option("--mean", help="name of the parameter with the posterior mean")] = None,
+    mean: Annotated[
+        str | None, typer.Option("--mean", help="Name of the parameter with the posterior mean.", metavar="NAME")
+    ] = None,
     spread: Annotated[
-        str | None, typer.Option("--spread", help="name of the parameter with the posterior spread")
+        str | None, typer.Option("--spread", help="Name of the parameter with the posterior spread.", metavar="NAME")
     ] = None,
     sampler: Annotated[
-        str | None, typer.Option("--sampler", help="name of sampler(mu, s, eps) in the same file")
+        str | None, typer.Option("--sampler", help="Name of sampler(mu, s, eps) in the same file.", metavar="NAME")
     ] = None,
-    sizes: Annotated[str, typer.Option("--sizes", help="batch, parts of an example, latents")] = "128,784,20",
-    x_space: Annotated[str, typer.Option("--x-space", help="unit, binary, real, onehot, count, adj")] = "unit",
-    out_space: Annotated[str, typer.Option("--out-space", help="prob, logit, real, rate, none")] = "prob",
-    framework: Annotated[str, typer.Option("--framework", help="torch, numpy, jax, keras")] = "torch",
+    sizes: Annotated[
+        str, typer.Option("--sizes", help="Examples a batch, parts of an example, latent dimensions.", metavar="N,N,N")
+    ] = "128,784,20",
+    x_space: Annotated[
+        str, typer.Option("--x-space", help="What x is: unit, binary, real, onehot, count or adj.", metavar="NAME")
+    ] = "unit",
+    out_space: Annotated[
+        str,
+        typer.Option("--out-space", help="What the decoder gives: prob, logit, real, rate or none.", metavar="NAME"),
+    ] = "prob",
+    framework: Annotated[
+        str, typer.Option("--framework", help="Of the loss: torch, numpy, jax or keras.", metavar="NAME")
+    ] = "torch",
     data: Annotated[
-        Path | None, typer.Option("--data", help="examples (.npy, .npz or .csv) for a forecast of collapse")
+        Path | None,
+        typer.Option("--data", help="Examples (.npy, .npz or .csv) for a forecast of collapse.", metavar="FILE"),
     ] = None,
-    log: Annotated[Path | None, typer.Option("--log", help="a metrics CSV to audit instead of a function")] = None,
-    examples: Annotated[int | None, typer.Option("--examples", help="with --log: size of the training set")] = None,
-    bernoulli: Annotated[bool, typer.Option("--bernoulli", help="with --log: the likelihood is Bernoulli")] = False,
-    picture: Annotated[Path | None, typer.Option("--picture", help="write the curves to this file")] = None,
-    limit: Annotated[float, typer.Option("--limit", help="seconds that the audited code may take")] = 60.0,
-    memory: Annotated[float, typer.Option("--memory", help="gigabytes that the audited code may take")] = 8.0,
-    json_: Annotated[bool, typer.Option("--json", help="print the verdict as JSON")] = False,
+    log: Annotated[
+        Path | None, typer.Option("--log", help="A CSV of metrics to audit instead of a function.", metavar="FILE")
+    ] = None,
+    examples: Annotated[
+        int | None, typer.Option("--examples", help="With --log: examples in the training set.", metavar="N")
+    ] = None,
+    bernoulli: Annotated[bool, typer.Option("--bernoulli", help="With --log: the likelihood is Bernoulli.")] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture", help="Draw the KL of the loss over the true one: .png, .svg or .pdf.", metavar="FILE"
+        ),
+    ] = None,
+    limit: Annotated[
+        float, typer.Option("--limit", help="Seconds that the audited code may take.", metavar="SECONDS")
+    ] = 60.0,
+    memory: Annotated[
+        float, typer.Option("--memory", help="GiB of memory that the audited code may take.", metavar="GIB")
+    ] = 8.0,
+    json_: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
     """Audit a VAE loss: exit code 0 acquitted, 1 convicted, 2 unusable input."""
     try:
@@ -75,7 +100,7 @@ def audit_target(spec: dict[str, Any], sizes: str, limit: float, memory: float) 
     from lowerbound.audit.sandbox import run
 
     above_zero("--limit", limit, "seconds")
-    above_zero("--memory", memory, "gigabytes")
+    above_zero("--memory", memory, "GiB")
     if not spec["target"]:
         raise InputError("nothing to audit", where="lowerbound check", mend="give FILE:NAME, or --log metrics.csv")
     try:

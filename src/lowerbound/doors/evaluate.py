@@ -55,7 +55,8 @@ def evaluate(
     ] = None,
     seed: options.Seed = 0,
     batch: Annotated[
-        int | None, typer.Option(help="With bound: examples at a time (default 1000); changes no figure.", min=1)
+        int | None,
+        typer.Option(help="With bound: examples at a time (default 1000); changes no figure.", metavar="N", min=1),
     ] = None,
     examples: Annotated[int | None, typer.Option(help="Only the first so many examples.", metavar="N", min=1)] = None,
     memory: Annotated[

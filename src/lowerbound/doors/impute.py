@@ -50,7 +50,8 @@ def impute(
 
     A missing cell has no one right value: each draw is one that is possible, and their spread is the uncertainty. The
     table that is written holds every row as often as there are draws, with all its columns, known cells as they were.
-    With --check no file is read: known cells are hidden, and the table says how many a 90 % interval covers.
+    With --check no file is read: known cells are hidden, and the table says which share an interval of 90 %
+    covers, or of as near to 90 % as so many draws allow.
     """
     files.checked(out, SUFFIXES)
     if check == (source is not None):

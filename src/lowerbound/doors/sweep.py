@@ -73,8 +73,12 @@ def sweep(
     ] = None,
     array: Annotated[str | None, text("--array", "Which array of an .npz file.", "NAME", DATA)] = None,
     labels: Annotated[str | None, text("--labels", "Column of a table to use as labels only.", "NAME", DATA)] = None,
-    valid: Annotated[str | None, text("--valid", "Share held out to choose the checkpoint.", "X", DATA)] = None,
-    test: Annotated[str | None, text("--test", "Share held out to the very end.", "X", DATA)] = None,
+    valid: Annotated[
+        str | None, text("--valid", "Share of the examples held out to choose the checkpoint: 0.1.", "X", DATA)
+    ] = None,
+    test: Annotated[
+        str | None, text("--test", "Share of the examples held out to the very end: 0.1.", "X", DATA)
+    ] = None,
     samples: Annotated[
         int, typer.Option(help="Latent samples an example when the plane is measured.", metavar="N", min=1)
     ] = 1,

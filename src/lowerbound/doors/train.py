@@ -43,7 +43,9 @@ def train(
         ),
     ] = None,
     latent: Annotated[str | None, text("--latent", "Latent dimensions.", "N", MODEL)] = None,
-    beta: Annotated[str | None, text("--beta", "Weight of the rate in the objective.", "X", MODEL)] = None,
+    beta: Annotated[
+        str | None, text("--beta", "Weight of the rate in the objective; 1 is the bound itself.", "X", MODEL)
+    ] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,8 +72,12 @@ def train(
     ] = None,
     array: Annotated[str | None, text("--array", "Which array of an .npz file.", "NAME", DATA)] = None,
     labels: Annotated[str | None, text("--labels", "Column of a table to use as labels only.", "NAME", DATA)] = None,
-    valid: Annotated[str | None, text("--valid", "Share held out to choose the checkpoint.", "X", DATA)] = None,
-    test: Annotated[str | None, text("--test", "Share held out to the very end.", "X", DATA)] = None,
+    valid: Annotated[
+        str | None, text("--valid", "Share of the examples held out to choose the checkpoint: 0.1.", "X", DATA)
+    ] = None,
+    test: Annotated[
+        str | None, text("--test", "Share of the examples held out to the very end: 0.1.", "X", DATA)
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
