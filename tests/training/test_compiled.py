@@ -121,11 +121,13 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_named(tmp_path, monkey
     training._step(rows)
     before = [p.detach().clone() for p in training.players[0].parameters]
     training.data.splits["train"].x[3] = float("nan")
-    assert not training._taken_whole(rows, 0.0)
-    assert all(torch.equal(a, b) for a, b in zip(before, training.players[0].parameters, strict=True))
-    assert training.ledger.steps == 1
-    with pytest.raises(NonFiniteError, match="rows 3 of the training split"):
+    for _ in range(2):
         training._step(rows)
+    assert all(torch.equal(a, b) for a, b in zip(before, training.players[0].parameters, strict=True))
+    assert (training.step, training.ledger.steps, training.ledger.examples) == (3, 3, 96)
+    with pytest.raises(NonFiniteError, match="step 1, rows 3 of the training split"):
+        training._settle(rows.repeat(8))
+    assert (training.step, training.position, training.ledger.steps, training.ledger.examples) == (1, 1, 1, 32)
 
 
 def test_a_graph_that_gives_other_numbers_is_not_used(tmp_path, monkeypatch):

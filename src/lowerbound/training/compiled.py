@@ -6,7 +6,8 @@ r"""A whole step as one compiled graph: forward, gradient, its norm, Adam, and t
 
 which is Adam (Kingma & Ba 2015, section 2, its efficient order) with one division an element. The graph is that of the
 library's own eager step, traced, so that there is one definition of every term. What eager code draws, it draws: noise
-comes from torch's generator. A step whose loss or gradient is not finite changes no weight.
+comes from torch's generator. A step whose loss or gradient is not finite changes no weight, nor does any after it until
+someone has looked.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import mean_samples
 from lowerbound.objective import Batch, Player
 from lowerbound.training.ledger import Ledger
+from lowerbound.training.randomness import borrowed
 from lowerbound.training.spec import Spec
 
 PAYS = 20_000
@@ -39,8 +41,15 @@ TINY = 1e-17
 range of float32, where arithmetic is a hundred times slower."""
 LARGE = 4_000_000
 """Multiplications from which a product is worth a call out of the graph."""
-OPTIONS: dict[str, Any] = {"cpp_wrapper": True, "fallback_random": True}
-"""Called without Python between kernels; what eager code draws."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "cpu": {"cpp_wrapper": True, "fallback_random": True},
+    "cuda": {"fallback_random": True, "combo_kernels": True},
+}
+"""Called without Python between kernels (CUDA's are replayed); what eager code draws; all weights moved at once."""
+CAPTURE_PAYS = 1_000
+"""Steps from which a run on CUDA is replayed unasked: capturing takes a second, a step gains a millisecond or two."""
+LOOK = {"cpu": 1, "cuda": 64}
+"""Steps after which a look whether all were finite; on CUDA each waits for the device."""
 
 
 class _Loss(nn.Module):
@@ -63,8 +72,8 @@ def wanted(
         InputError: it was asked for and cannot be done; the sentence says why.
     """
     asked, size = spec.training.compile, spec.training.batch
-    steps = (spec.training.epochs - first) * (examples // size)
-    if asked == "off" or (asked == "auto" and steps < (PAYS if dense(spec) else PAYS_LATER)):
+    pays = CAPTURE_PAYS if device.type == "cuda" else pays_from(spec)
+    if asked == "off" or (asked == "auto" and whole_steps(spec, examples, first) < pays):
         return False
     why = refusal(spec, players, kind, device)
     if why is None and first >= spec.training.epochs:
@@ -74,6 +83,26 @@ def wanted(
     if why is not None and asked == "on":
         raise InputError(f"the step cannot be compiled: {why}", where="training.compile", mend="leave it at auto")
     return why is None
+
+
+def whole_steps(spec: Spec, examples: int, first: int) -> int:
+    """Steps of whole batches from epoch ``first`` on."""
+    return (spec.training.epochs - first) * (examples // spec.training.batch)
+
+
+def pays_from(spec: Spec) -> int:
+    """The steps from which compiling pays."""
+    return PAYS if dense(spec) else PAYS_LATER
+
+
+def fused(spec: Spec, examples: int, device: torch.device, first: int = 0) -> bool:
+    """Whether the operations of a step are compiled, not only replayed: always on a CPU, on CUDA in long runs."""
+    if device.type == "cpu":
+        return True
+    from torch.utils._triton import has_triton
+
+    long = whole_steps(spec, examples, first) >= pays_from(spec)
+    return has_triton() and (long or spec.training.compile == "on")
 
 
 def dense(spec: Spec) -> bool:
@@ -95,9 +124,7 @@ def refusal(spec: Spec, players: Sequence[Player], kind: str, device: torch.devi
         return f"optimiser {spec.training.optimiser} is not written as a graph"
     if "own" in (spec.encoder.name, spec.decoder.name):
         return "a network of a person's own may do anything"
-    if device.type != "cpu":
-        return "on this device it was not measured"
-    return None if find_compiler() else "there is no C++ compiler"
+    return None if device.type == "cuda" or find_compiler() else "there is no C++ compiler"
 
 
 def find_compiler() -> bool:
@@ -115,6 +142,8 @@ class CompiledStep:
 
     ``precise`` opens the context that the loss is computed in (autocast, or nothing); ``epoch`` is the one from which
     the objective is constant, for whose weights the graph is made; ``examples`` is the size of the training split.
+    On CUDA the graph is captured and replayed; without ``fuse`` its operations are torch's own. ``open`` counts the
+    steps that nobody has looked at yet, ``look`` says after how many to do it.
     """
 
     def __init__(
@@ -127,34 +156,44 @@ class CompiledStep:
         precise: Callable[[], AbstractContextManager[Any]],
         epoch: float = 0.0,
         examples: int = 0,
+        fuse: bool = True,
     ) -> None:
         self.model, self.player, self.spec, self.weighted, self.precise = model, player, spec, weighted, precise
-        self.epoch, self.examples = epoch, examples
+        self.epoch, self.examples, self.fuse = epoch, examples, fuse
         self.group = optimiser.param_groups[0]
         self.weights = [p.detach() for p in player.parameters]
         names = {id(p): f"model.{name}" for name, p in model.named_parameters()}
         self.names = [names[id(p)] for p in player.parameters]
         slots = [started(optimiser, p) for p in player.parameters]
         state = (slot[key] for key in ("exp_avg", "exp_avg_sq", "step") for slot in slots)
-        self.fixed = [*self.weights, *state]
+        self.device = self.weights[0].device
+        self.taken, self.sound = slots[0]["step"], torch.ones((), dtype=torch.bool, device=self.device)
+        self.fixed = [*self.weights, *state, self.sound]
         self.loss = _Loss(model, player.loss)
-        self.graph: Callable[..., tuple[Tensor, Tensor]] | None = None
+        self.graph: Callable[..., Tensor] | None = None
+        self.open, self.look = 0, LOOK[self.device.type]
 
-    def __call__(self, batch: Batch, rate: float, step: int, ledger: Ledger) -> bool:
-        """Take optimiser step ``step`` (from 1) at learning rate ``rate``; False, and nothing done, if not finite."""
+    def __call__(self, batch: Batch, rate: float, step: int, ledger: Ledger) -> None:
+        """Take optimiser step ``step`` (from 1) at learning rate ``rate``; where it is not finite, nothing changes."""
         if self.graph is None:
             raise ValueError("not compiled")
         with torch.no_grad():
             more = () if batch.y is None else (batch.y,)
-            sound, sums = self.graph(*self.fixed, batch.x, self.factors(rate, step), *more)
-        if not sound.item():
-            return False
+            sums = self.graph(*self.fixed, batch.x, self.factors(rate, step), *more)
         ledger.add_sums(sums, len(batch.x))
-        return True
+        self.open += 1
+
+    def undone(self, step: int) -> int:
+        """How many of the ``step`` steps so far changed nothing, because the first of them was not finite."""
+        taken, self.open = self.open, 0
+        if not taken or self.sound.item():
+            return 0
+        self.sound.fill_(True)
+        return step - round(self.taken.item())
 
     def compile(self, batch: Batch) -> str | None:
         """Compile for batches like this one, and try it on copies: what is wrong with the result, or None."""
-        given = [batch.x, self.factors(1e-3, 1)] + ([] if batch.y is None else [batch.y])
+        given = [batch.x, self.factors(1e-3, 1).to(self.device)] + ([] if batch.y is None else [batch.y])
         arguments = [*self.fixed, *given]
         before = [b.clone() for b in self.model.buffers()]
         log = logging.getLogger("torch._inductor")
@@ -163,21 +202,24 @@ class CompiledStep:
         try:
             with torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch's compiler warns of torch, here and in its log
-                graph = quick_products(traced(self._eager, copies(arguments)))
-                self.graph = inductor(graph, copies(arguments), options=OPTIONS)
-                return self._wrong(arguments, before)
+                plain = quick_products(traced(self._eager, copies(arguments)))
+                options = OPTIONS[self.device.type]
+                graph = inductor(plain, copies(arguments), options=options) if self.fuse else plain
+                wrong = self._wrong(graph, arguments, before)
+                self.graph = Captured(graph, self.fixed, given) if self.device.type == "cuda" else graph
+                return wrong
         except (RuntimeError, TypeError, NotImplementedError) as error:
             return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         finally:
             log.setLevel(level)
 
-    def _wrong(self, arguments: list[Tensor], before: list[Tensor]) -> str | None:
+    def _wrong(self, graph: Callable[..., Tensor], arguments: list[Tensor], before: list[Tensor]) -> str | None:
         """What differs between the compiled step and the library's own."""
         found = []
-        for step in (self._eager, self.graph):
+        for step in (self._eager, graph):
             given = copies(arguments)
-            with torch.random.fork_rng(devices=[]):
-                found.append([*given, *step(*given)])  # type: ignore[misc]
+            with borrowed(self.device):
+                found.append([*given, step(*given)])
         if not all(torch.equal(a, b) for a, b in zip(before, self.model.buffers(), strict=True)):
             return "a step changes the model's buffers"
         tolerance = 5e-2 if self.spec.training.precision == "bfloat16" else 1e-3
@@ -193,15 +235,15 @@ class CompiledStep:
             [rate * root / (1 - b1**step), self.group["eps"] * root, rate * decay], dtype=self.weights[0].dtype
         )
 
-    def _eager(self, *given: Tensor) -> tuple[Tensor, Tensor]:
-        """The step that is traced, on weights, means, squares and steps of every parameter, x, the factors, and y if
-        there are labels: it changes weights, moments and step counts where they lie, if all is finite.
+    def _eager(self, *given: Tensor) -> Tensor:
+        """The step that is traced, on weights, means, squares and steps of every parameter, whether all was finite so
+        far, x, the factors, and y if there are labels: it changes what stands before x where it lies, if all is finite.
 
-        Whether it is, and what the ledger is to add, are what it returns.
+        What the ledger is to add is what it returns: zeros if not.
         """
         n = len(self.weights)
         weights, means, squares, steps = (given[i * n : (i + 1) * n] for i in range(4))
-        x, factors, *labels = given[4 * n :]
+        before, x, factors, *labels = given[4 * n :]
         y = labels[0] if labels else None
         leaves = [w.detach().requires_grad_() for w in weights]
         with torch.enable_grad():
@@ -212,13 +254,15 @@ class CompiledStep:
                 )
             gradients = torch.autograd.grad(loss, leaves)
         norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
-        sound = torch.isfinite(loss + norm)
+        sound = torch.isfinite(loss + norm) & before
         clip = self.spec.training.clip
         scale = None if clip is None else (clip / (norm + 1e-6)).clamp(max=1.0)
         for w, m, v, t, g in zip(weights, means, squares, steps, gradients, strict=True):
             self._adam(w, m, v, g if scale is None else g * scale, factors, sound)
             t.add_(sound)
-        return sound, self._sums(terms, loss.detach(), norm, len(x))
+        before.copy_(sound)
+        sums = self._sums(terms, loss.detach(), norm, len(x))
+        return torch.where(sound, sums, 0.0)
 
     def _adam(self, w: Tensor, m: Tensor, v: Tensor, g: Tensor, factors: Tensor, sound: Tensor) -> None:
         b1, b2 = self.group["betas"]
@@ -264,6 +308,31 @@ def agree(a: Tensor, b: Tensor, tolerance: float) -> bool:
 def copies(arguments: Sequence[Tensor]) -> list[Tensor]:
     """Copies of the arguments."""
     return [a.clone() for a in arguments]
+
+
+class Captured:
+    """A function of tensors as one CUDA graph: ``fixed`` are read and written where they lie, ``given`` copied there.
+
+    What is drawn follows the generator as it stands at each call, as an eager call's would.
+    """
+
+    def __init__(self, function: Callable[..., Tensor], fixed: Sequence[Tensor], given: Sequence[Tensor]) -> None:
+        self.fixed, self.given = len(fixed), copies(given)
+        beside = torch.cuda.Stream()
+        beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(beside):
+            function(*copies(fixed), *self.given)  # what is loaded at a first call cannot be captured
+        torch.cuda.current_stream().wait_stream(beside)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.out = function(*fixed, *self.given)
+
+    def __call__(self, *arguments: Tensor) -> Tensor:
+        """What the function gives, valid until the next call."""
+        for kept, new in zip(self.given, arguments[self.fixed :], strict=True):
+            kept.copy_(new, non_blocking=True)
+        self.graph.replay()
+        return self.out
 
 
 def inductor(graph: torch.fx.GraphModule, arguments: list[Tensor], options: dict[str, Any]) -> Callable[..., Any]:

@@ -21,6 +21,7 @@ class Labels:
     def __init__(self, data: Data, count: int | None, seed: int) -> None:
         every = torch.arange(len(data.splits["train"]))
         self.y = data.labels("train", every)
+        self.near: Tensor | None = None
         self.rows = every if self.y is None else every[self.y >= 0]
         if count is None:
             return
@@ -46,7 +47,11 @@ class Labels:
 
     def of(self, rows: Tensor) -> Tensor | None:
         """The labels of these rows, (len(rows),), or None where the data have none."""
-        return None if self.y is None else self.y[rows]
+        if self.y is None:
+            return None
+        if self.near is None or self.near.device != rows.device:
+            self.near = self.y.to(rows.device)
+        return self.near[rows]
 
     def draw(self, n: int) -> Tensor:
         """n labelled rows at random, all of them where there are fewer, from torch's own generator."""

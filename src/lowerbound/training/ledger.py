@@ -72,6 +72,11 @@ class Ledger:
         self.examples += n
         self.steps += 1
 
+    def take_back(self, n: int, steps: int) -> None:
+        """Uncount steps on n examples that added nothing."""
+        self.examples -= n
+        self.steps -= steps
+
     def add_other(self, index: int, loss: Tensor, examples: int) -> None:
         """Count one step of a further player."""
         self.others[index] += examples * loss.detach()

@@ -15,8 +15,9 @@ from lowerbound.data.dataset import Column, Data, Summary
 from lowerbound.data.load import MEMORY
 from lowerbound.errors import InputError
 from lowerbound.model.autoencoder import Autoencoder
+from lowerbound.training.precision import DTYPES
 from lowerbound.training.run import Run
-from lowerbound.training.setup import DTYPES, bound_of, build, game_of, objective_of, refuse_other_data, regulariser_of
+from lowerbound.training.setup import bound_of, build, game_of, objective_of, refuse_other_data, regulariser_of
 from lowerbound.training.spec import Spec
 
 

@@ -24,17 +24,17 @@ from lowerbound.maths.units import Estimate
 from lowerbound.model.autoencoder import Autoencoder
 from lowerbound.objective import Batch, Minimised
 from lowerbound.training.alarms import Alarm, Watcher, alarm
-from lowerbound.training.compiled import CompiledStep, wanted
+from lowerbound.training.compiled import CompiledStep, fused, wanted
 from lowerbound.training.forecast import Forecast, collapse_forecast
 from lowerbound.training.labelled import Labels
 from lowerbound.training.ledger import Ledger, refuse_non_finite
 from lowerbound.training.measure import evaluating, labels_for, measure
 from lowerbound.training.optimise import device_of, learning_rate, make_optimiser, restore, state_tensors
+from lowerbound.training.precision import DTYPES, products_in
 from lowerbound.training.randomness import STEP, borrowed, order, reseed
 from lowerbound.training.rehearsal import telling_rows, unchanged
 from lowerbound.training.run import Run
 from lowerbound.training.setup import (
-    DTYPES,
     bound_of,
     build,
     environment,
@@ -76,9 +76,10 @@ def train(
     run.refuse_existing()
     device = device_of(spec.training.device)
     training = Training(spec, data, run, model, watch or Watch(), stop, due, device)
-    training.rehearse()
+    with products_in(spec.training.precision, device):
+        training.rehearse()
     run.create(spec, data.record, environment(device), __version__)
-    with run.lock(), borrowed(device):
+    with run.lock(), borrowed(device), products_in(spec.training.precision, device):
         training.begin()
         training.go()
     return run
@@ -98,7 +99,7 @@ def resume(
     spec = run.spec()
     refuse_other_data(run, data)
     device = device_of(spec.training.device)
-    with run.lock(), borrowed(device):
+    with run.lock(), borrowed(device), products_in(spec.training.precision, device):
         training = Training(spec, data, run, model, watch or Watch(), stop, due, device)
         if training.recall():
             training.go()
@@ -142,6 +143,8 @@ class Training:
         self.labels = Labels(data, spec.training.labelled, spec.training.seed)
         self.labels.refuse_missing(self.model.condition)
         self.n = len(data.splits["train"])
+        self.near = near(data, device)
+        self.rows_at = device if self.near is not data else torch.device("cpu")
         self.steps = math.ceil(self.n / spec.training.batch)
         self.epoch, self.position, self.step = 0, 0, 0
         self.rows: list[dict[str, Any]] = []
@@ -247,6 +250,7 @@ class Training:
             self._precision,
             float(self.constant),
             self.n,
+            fused(self.spec, self.n, self.device, self.constant),
         )
         rows = order(self.spec.training.seed, 0, self.n)[: self.spec.training.batch]
         wrong = whole.compile(self._batch(rows))
@@ -266,21 +270,33 @@ class Training:
         if self.compiled and self.whole is None and self.epoch >= self.constant:
             self.whole = self._compile()
             self.compiled = self.whole is not None
-        rows = order(self.spec.training.seed, self.epoch, self.n)
-        size = self.spec.training.batch
+        rows = order(self.spec.training.seed, self.epoch, self.n).to(self.rows_at)
         while self.position < self.steps:
             signal = self.stop()
             if signal is not None:
+                self._settle(rows)
                 self.checkpoint()
                 raise Interrupted(signal, self.run.path)
-            self._step(rows[self.position * size : (self.position + 1) * size])
-            if self.due():
+            self._step(self._next(rows))
+            due = self.due()
+            if due or self._to_be_looked_at():
+                self._settle(rows)
+            if due:
                 self.checkpoint()
         self._close_epoch()
 
-    def _step(self, rows: Tensor) -> None:
+    def _next(self, rows: Tensor) -> Tensor:
+        """The next batch of an epoch's rows."""
+        size = self.spec.training.batch
+        return rows[self.position * size : (self.position + 1) * size]
+
+    def _step(self, rows: Tensor, graph: bool = True) -> None:
         time = self.epoch + self.position / self.steps
-        if not self._taken_whole(rows, time):
+        if graph and self.whole is not None and len(rows) == self.spec.training.batch:
+            reseed(self.device, STEP, self.spec.training.seed, self.step)
+            rate = learning_rate(self.spec.training, time)
+            self.whole(self._batch(rows, time), rate, self.step + 1, self.ledger)
+        else:
             self._move(rows, time)
         self.position += 1
         self.step += 1
@@ -288,13 +304,17 @@ class Training:
             self.run.write_snapshot(self.step, self.model.state_dict())
         self.watch.on_step(self.step, self.ledger)
 
-    def _taken_whole(self, rows: Tensor, time: float) -> bool:
-        """Take the step by its graph: False, and nothing done, where there is none or what it gives is not finite."""
-        if self.whole is None or len(rows) != self.spec.training.batch:
-            return False
-        reseed(self.device, STEP, self.spec.training.seed, self.step)
-        rate = learning_rate(self.spec.training, time)
-        return self.whole(self._batch(rows, time), rate, self.step + 1, self.ledger)
+    def _to_be_looked_at(self) -> bool:
+        """Whether steps of the graph are to be looked at now: many are open, or an eager one may come, or the end."""
+        return self.whole is not None and (self.whole.open >= self.whole.look or self.position >= self.steps - 1)
+
+    def _settle(self, rows: Tensor) -> None:
+        """Look whether every step of the graph was finite; go back to the first that was not and take it eagerly."""
+        back = self.whole.undone(self.step) if self.whole is not None else 0
+        if back:
+            self.position, self.step = self.position - back, self.step - back
+            self.ledger.take_back(back * self.spec.training.batch, back)
+            self._step(self._next(rows), graph=False)
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.training.precision == "bfloat16")
@@ -331,13 +351,13 @@ class Training:
         x, y = self._examples(rows), self._labels(rows)
         beside = None
         if self.supervision.labelled or self.regulariser.labelled:
-            some = self.labels.draw(self.spec.training.batch)
+            some = self.labels.draw(self.spec.training.batch).to(self.rows_at)
             known = self._labels(some)
             beside = None if known is None else (self._examples(some), known)
         return Batch(x, time, y, self.n, rows.to(self.device), beside)
 
     def _examples(self, rows: Tensor) -> Tensor:
-        return self.data.batch("train", rows).to(self.device, self.dtype)
+        return self.near.batch("train", rows).to(self.device, self.dtype)
 
     def _labels(self, rows: Tensor) -> Tensor | None:
         y = self.labels.of(rows)
@@ -486,6 +506,14 @@ class Training:
         self.run.write_weights(self.best or self._copy())
         self._write_alarms()
         self.run.write_manifest()
+
+
+def near(data: Data, device: torch.device) -> Data:
+    """The data with their training split on CUDA where half of what is free there holds it; else as they are."""
+    x = data.splits["train"].x
+    if device.type != "cuda" or not isinstance(x, Tensor) or 2 * x.nbytes > torch.cuda.mem_get_info(device)[0]:
+        return data
+    return replace(data, splits={**data.splits, "train": replace(data.splits["train"], x=x.to(device))})
 
 
 def worth(row: dict[str, Any]) -> float:

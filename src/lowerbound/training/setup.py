@@ -32,9 +32,6 @@ from lowerbound.training.randomness import INITIAL, borrowed, reseed
 from lowerbound.training.run import Run
 from lowerbound.training.spec import Spec
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
-"""Precision -> the type of weights; under bfloat16 they stay float32, and only the networks compute in half."""
-
 
 def build(spec: Spec, data_summary: Summary, encoder: Any = None, decoder: Any = None) -> Autoencoder:
     """The model of a spec, initialised from its seed; ``encoder`` and ``decoder`` may be a person's own modules."""

@@ -86,7 +86,7 @@ class TrainingSpec(Frozen):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     clip: Annotated[float, Field(gt=0)] | None = None
     patience: Annotated[int, Field(ge=0)] = 0
-    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16", "float64"] = "float32"
     device: str = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
     snapshots: bool = False

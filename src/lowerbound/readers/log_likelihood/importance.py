@@ -122,9 +122,8 @@ def importance(
     each = quick.footprint + spread(examples) if quick else footprint(examples)
     each += 4 * model.noise_width
     cpu = next(model.parameters()).device.type == "cpu"
-    threads = torch.get_num_threads() if cpu else 1
     held = fitting(memory, each)
-    threads = max(1, min(threads, held // 64, len(examples)))
+    threads = max(1, min(torch.get_num_threads(), held // 64, len(examples)))
     tile = min(held // threads, (TILE if quick else max(64, CACHE // each)) if cpu else held)
     groups = examples.rows.split(max(1, tile // samples))
     local = threading.local()
