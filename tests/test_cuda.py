@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lowerbound.errors import InputError, Interrupted, NonFiniteError
+from lowerbound.objective import Player
 from lowerbound.readers.log_likelihood import log_likelihood
 from lowerbound.training import compiled
 from lowerbound.training.load import load
@@ -106,13 +107,7 @@ def test_a_step_that_is_not_finite_is_named_though_it_is_looked_at_later(tmp_pat
     assert (training.step, training.ledger.steps) == (1, 1)
 
 
-@cuda
-def test_runs_of_a_thousand_steps_are_replayed_unasked():
-    def asked(steps):
-        given = spec(training={"epochs": steps, "batch": 240})
-        players = [type("Player", (), {"name": "model"})]
-        return compiled.wanted(given, players, "binary", 240, GPU), compiled.fused(given, 240, GPU)
-
-    assert asked(500) == (False, False)
-    assert asked(2_000) == (True, False)
-    assert asked(30_000)[0]
+def test_what_was_never_measured_is_not_done_unasked():
+    asked = [spec(training={"epochs": 10**6, "batch": 240, "compile": how}) for how in ("auto", "on")]
+    players = [Player("model", [], lambda batch: None)]
+    assert [compiled.wanted(given, players, "binary", 240, GPU) for given in asked] == [False, True]

@@ -46,8 +46,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "cuda": {"fallback_random": True, "combo_kernels": True},
 }
 """Called without Python between kernels (CUDA's are replayed); what eager code draws; all weights moved at once."""
-CAPTURE_PAYS = 1_000
-"""Steps from which a run on CUDA is replayed unasked: capturing takes a second, a step gains a millisecond or two."""
 LOOK = {"cpu": 1, "cuda": 64}
 """Steps after which a look whether all were finite; on CUDA each waits for the device."""
 
@@ -72,8 +70,9 @@ def wanted(
         InputError: it was asked for and cannot be done; the sentence says why.
     """
     asked, size = spec.training.compile, spec.training.batch
-    pays = CAPTURE_PAYS if device.type == "cuda" else pays_from(spec)
-    if asked == "off" or (asked == "auto" and whole_steps(spec, examples, first) < pays):
+    steps = (spec.training.epochs - first) * (examples // size)
+    unmeasured = device.type != "cpu"
+    if asked == "off" or (asked == "auto" and (unmeasured or steps < (PAYS if dense(spec) else PAYS_LATER))):
         return False
     why = refusal(spec, players, kind, device)
     if why is None and first >= spec.training.epochs:
@@ -85,24 +84,11 @@ def wanted(
     return why is None
 
 
-def whole_steps(spec: Spec, examples: int, first: int) -> int:
-    """Steps of whole batches from epoch ``first`` on."""
-    return (spec.training.epochs - first) * (examples // spec.training.batch)
-
-
-def pays_from(spec: Spec) -> int:
-    """The steps from which compiling pays."""
-    return PAYS if dense(spec) else PAYS_LATER
-
-
-def fused(spec: Spec, examples: int, device: torch.device, first: int = 0) -> bool:
-    """Whether the operations of a step are compiled, not only replayed: always on a CPU, on CUDA in long runs."""
-    if device.type == "cpu":
-        return True
+def fused(device: torch.device) -> bool:
+    """Whether the operations of a step are compiled, not only replayed: always on a CPU, on CUDA where Triton is."""
     from torch.utils._triton import has_triton
 
-    long = whole_steps(spec, examples, first) >= pays_from(spec)
-    return has_triton() and (long or spec.training.compile == "on")
+    return device.type == "cpu" or has_triton()
 
 
 def dense(spec: Spec) -> bool:

@@ -250,7 +250,7 @@ class Training:
             self._precision,
             float(self.constant),
             self.n,
-            fused(self.spec, self.n, self.device, self.constant),
+            fused(self.device),
         )
         rows = order(self.spec.training.seed, 0, self.n)[: self.spec.training.batch]
         wrong = whole.compile(self._batch(rows))
