@@ -158,7 +158,9 @@ def test_match(runs, capsys):
 @pytest.mark.parametrize("command", ["encode", "reconstruct", "interpolate", "match", "plane"])
 def test_what_a_gan_cannot_names_the_run(rivals, command, capsys):
     assert main([command, rivals[2]]) == 2
-    assert f"{rivals[2]}: has no encoder: no example has a code; use sample, traverse" in capsys.readouterr().err
+    assert (
+        f"{rivals[2]}: the model has no encoder: no example has a code; use sample, traverse" in capsys.readouterr().err
+    )
 
 
 def test_a_gan_is_compared_in_log_p_from_the_prior(rivals, capsys):

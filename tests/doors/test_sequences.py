@@ -84,6 +84,7 @@ def test_readers_read_texts(run: Path, capsys: pytest.CaptureFixture[str]) -> No
     spoken(capsys, "report", str(run))
     page = (run / "report.html").read_text()
     assert "Texts drawn from p(x|z)" in page and "bits a symbol" in page
+    assert page.count('<table class="words">') == 3, "texts begin at the left"
     with pytest.raises(InputError, match="values are all there"):
         feature_map("pca", np.array([[1.0, np.nan], [2.0, 1.0]]), None)
 

@@ -73,7 +73,10 @@ SAID = {
     "clusters": ["each of the 10 clusters is named after", "loss of the critic", "Do the codes match the prior?"],
     "heads": ["the head of the class, a cross", "head + style, 0", "draws of the prior (class-and-style)"],
     "mixture": ["latents, one rate", "grey, as many draws of the prior (mixture)"],
-    "rival": ["maximises no likelihood", "loss of the critic", "loss of the generator", "Alarms watch rate and dist"],
+    "rival": [
+        *("maximises no likelihood", "loss of the critic", "loss of the generator", "Alarms watch rate and dist"),
+        *("None: the model has no encoder", '<figure class="pair">'),
+    ],
 }
 UNSAID = {
     "conditional": ["A lower bound on log p(x) ", "circles are", "toward N(0, 1)", "No pulls are shown"],

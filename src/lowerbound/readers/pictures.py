@@ -177,7 +177,7 @@ def decode(trained: Trained, z: Tensor, c: Tensor | None = None) -> Tensor:
 
 def codeless(trained: Trained) -> InputError:
     """What is said of a run whose examples have no codes: it has no encoder."""
-    what, mend = "has no encoder: no example has a code", "use sample, traverse or manifold"
+    what, mend = "the model has no encoder: no example has a code", "use sample, traverse or manifold"
     return InputError(what, where=trained.run.path, mend=mend)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lowerbound.readers import figures, pictures
-from lowerbound.readers.report.markup import figure, opened, scale, table
+from lowerbound.readers.report.markup import figure, opened, scale, table, words
 from lowerbound.training.load import Trained
 
 DRAWN = 8
@@ -28,8 +28,8 @@ def reconstructions(trained: Trained, split: str) -> str:
     y = pictures.reconstruct(trained, x, None if labels is None else torch.from_numpy(labels))
     if pictures.is_text(trained):
         pairs = list(zip(pictures.texts(trained, x[:8]), pictures.texts(trained, y[:8]), strict=True))
-        made = table(("original", "decoded"), pairs, "Texts, and the likeliest text at the posterior mean of each")
-        return "<h2>Reconstructions</h2>" + opened(made)
+        made = words(("original", "decoded"), pairs, "Texts, and the likeliest text at the posterior mean of each")
+        return "<h2>Reconstructions</h2>" + made
     if not pictures.is_picture(trained):
         return "<h2>Reconstructions</h2>" + numbers(trained, x[:6].flatten(1), y[:6].flatten(1))
     if shows_codes(trained):
@@ -84,9 +84,7 @@ def samples(trained: Trained, split: str = "") -> str:
     x = pictures.sample(trained, 40)
     if pictures.is_text(trained):
         drawn = enumerate(pictures.texts(trained, pictures.sample(trained, 12, draw=True)), 1)
-        return "<h2>Samples</h2>" + opened(
-            table(("", "text"), list(drawn), "Texts drawn from p(x|z), z from the prior")
-        )
+        return "<h2>Samples</h2>" + words(("", "text"), list(drawn), "Texts drawn from p(x|z), z from the prior")
     if not pictures.is_picture(trained):
         x = x[:8].flatten(1)
         names = trained.run.record()["column_names"] or [f"x{j}" for j in range(x.shape[1])]
@@ -110,8 +108,8 @@ def interpolations(trained: Trained, split: str) -> str:
         return ""
     if pictures.is_text(trained):
         steps = list(zip(*(pictures.texts(trained, way) for way in rows[:3]), strict=True))
-        made = table(("first", "second", "third"), steps, "Three ways through latent space, from text to text")
-        return "<h2>Interpolations</h2>" + opened(made)
+        made = words(("first", "second", "third")[: len(rows)], steps, "Ways through latent space, from text to text")
+        return "<h2>Interpolations</h2>" + made
     sheet = pictures.sheet(pictures.grey(trained, torch.cat(rows)), 14)
     caption = "Straight paths in latent space between the codes of two held-out examples, one pair a row."
     return "<h2>Interpolations</h2>" + figure(

@@ -38,6 +38,11 @@ def opened(made: str) -> str:
     return made.replace("<details>", "<details open>")
 
 
+def words(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -> str:
+    """A table of texts, which begin at the left, shown without being asked for."""
+    return opened(table(head, rows, caption)).replace("<table>", '<table class="words">')
+
+
 def tile(value: str, name: str, swatch: str = "") -> str:
     """One figure on a card."""
     mark = f'<i class="swatch" style="background:var(--{swatch})"></i>' if swatch else ""

@@ -30,7 +30,7 @@ def training(trained: Trained) -> str:
     return (
         "<h2>Training</h2>"
         + paragraph(risen(rows), kept(rows, best))
-        + figure(figures.curves(epochs, drawn, best[-1] if best else None), caption)
+        + figure(figures.curves(epochs, drawn, best[-1] if best else None), caption, "" if len(drawn) > 2 else "pair")
         + as_table(epochs, drawn)
     )
 
