@@ -113,8 +113,8 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "every proposal accepted": (
         "readers/impute/draw.py",
-        'if method == "metropolis" else torch',
-        'if method == "metropoli" else torch',
+        'if self.method == "metropolis" else torch',
+        'if self.method == "metropoli" else torch',
         ("readers/test_impute.py::test_a_wrong_encoder_is_put_right_by_metropolis_and_not_by_gibbs",),
     ),
     "proposal density left out of the acceptance": (
@@ -136,21 +136,21 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         ("readers/test_impute.py::test_resampling_alone_is_nearly_right",),
     ),
     "expected value for a draw": (
-        "readers/impute/draw.py",
-        "model.likelihood(at_least_float32(model.outputs(z))).sample()",
-        "model.likelihood(at_least_float32(model.outputs(z))).mean",
+        "readers/impute/cells.py",
+        "return torch.addcmul(p.loc, p.scale, noise.reshape(p.loc.shape)).to(dice.like)",
+        "return p.loc.to(dice.like)",
         ("readers/test_impute.py::test_coverage_is_nominal_where_the_model_is_right",),
     ),
     "proposals shared by the draws of a row": (
         "readers/impute/draw.py",
-        "return torch.stack([resampled(model, q, prior, given) for _ in range(draws)])",
-        "return resampled(model, q, prior, given).expand(draws, -1, -1)",
+        "for own in zip(noise, others, chances, strict=True)])",
+        "for own in self.draws * [(noise[0], others[0], chances[0])]])",
         ("readers/test_impute.py::test_a_whole_row_missing_is_a_draw_of_the_model",),
     ),
     "observed cells redrawn": (
         "readers/impute/draw.py",
-        "    return torch.where(missing, drawn, given)\n",
-        "    return drawn\n",
+        "return torch.where(self.missing, cells(self.model.likelihood, out, self.dice), self.given)",
+        "return cells(self.model.likelihood, out, self.dice)",
         ("readers/test_impute.py::test_draws_are_those_of_the_exact_conditional",),
     ),
     "interval one draw too wide": (
@@ -425,15 +425,33 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "coverage of the training split": (
         "readers/impute/coverage.py",
-        "x = data.batch(split, torch.arange(n))",
-        'x = data.batch("train", torch.arange(n))',
+        "x = fetched(trained, split, torch.arange(n), seed)",
+        'x = fetched(trained, "train", torch.arange(n), seed)',
         ("readers/test_impute.py::test_coverage_is_that_of_the_split",),
     ),
     "draws shared by rows far apart": (
-        "readers/impute/draw.py",
-        "reseed(like.device, STREAM, seed, number)",
-        "reseed(like.device, STREAM, seed)",
+        "readers/impute/tiles.py",
+        "[keys[member] for member in tile.members]",
+        "tile.places",
         ("readers/test_impute.py::test_no_two_rows_share",),
+    ),
+    "imputed: numbers keyed by place among the rows with gaps": (
+        "readers/impute/draw.py",
+        "dice = gaps[tile.members], Dice(seed, STREAM, held, tile, like)",
+        "dice = gaps[tile.members], Dice(seed, STREAM, list(range(len(held))), tile, like)",
+        ("readers/test_impute.py::test_a_row_has_the_same_draws_in_any_order_and_company",),
+    ),
+    "imputed: a row in another place of its tile": (
+        "readers/impute/tiles.py",
+        "held[key % size].append(index)",
+        "held[index % size].append(index)",
+        ("readers/test_impute.py::test_a_row_has_the_same_draws_in_any_order_and_company",),
+    ),
+    "imputed: draws of a likelihood not keyed": (
+        "readers/by_row.py",
+        "            reseed(device, int(torch.randint(2**62, (), generator=g)))\n",
+        "",
+        ("readers/test_impute.py::test_a_row_has_the_same_draws_in_any_order_and_company",),
     ),
     "codes: noise keyed by place in the batch": (
         "training/codes.py",

@@ -15,7 +15,7 @@ FLOORS = ["maths", "data", "model", "objective", "training", "readers", "doors"]
 BELOW_ALL = ["errors", "registry"]  # in this order
 SIDE = {"audit": {"maths"}}  # stands beside the readers and needs only the maths
 TOP = {"", "__init__", "__version__"}  # the lazy front: everyone may read the version, it holds nothing else
-SHARED_READERS = {"figures", "pictures", "style", "words", "terms"}  # what readers may lend each other
+SHARED_READERS = {"by_row", "figures", "pictures", "style", "words", "terms"}  # what readers may lend each other
 HELPERS = SHARED_READERS | {"__init__"}
 BINDERS = {"report"}  # the page binds what the other readers found; none of them reads it
 

@@ -13,8 +13,11 @@ import torch
 from scipy import stats
 
 from lowerbound import data as data_floor
+from lowerbound.data.dataset import Column, Summary
 from lowerbound.errors import InputError
-from lowerbound.readers.impute import coverage, impute
+from lowerbound.model.likelihoods.columns import Columns
+from lowerbound.readers.impute import coverage, impute, tiles
+from lowerbound.readers.impute.cells import cells
 from lowerbound.training.load import Trained
 from tests.readers.conftest import finished
 from tests.readers.linear import as_run, exact, plane
@@ -148,9 +151,65 @@ def test_the_same_seed_gives_the_same_draws(run):
 
 
 def test_no_two_rows_share_their_random_numbers(run):
-    """Of 300 equal rows, more than are drawn at a time, no cell is drawn twice."""
-    draws = impute(run[0], np.full((300, 5), np.nan), draws=2, steps=2).draws
+    """Of 600 equal rows, more than are drawn at a time, no cell is drawn twice."""
+    draws = impute(run[0], np.full((600, 5), np.nan), draws=2, steps=2).draws
     assert len(np.unique(draws)) == draws.size
+
+
+@pytest.mark.parametrize("kind", ["linear", "table", "pictures", "flow"])
+def test_a_row_has_the_same_draws_in_any_order_and_company(kind, request, tmp_path):
+    """To the last bit in any precision: rows shuffled with a third left out, and rows alone."""
+    trained = request.getfixturevalue({"linear": "run", "pictures": "digits"}.get(kind, "table"))
+    trained = trained[0] if kind == "linear" else trained
+    if kind == "flow":
+        trained = finished(tmp_path / "run", trained.data, posterior={"name": "flow"}, prior={"name": "student-t"})
+    x = trained.data.splits["train"].x[:150].double().numpy()
+    x = np.where(np.random.default_rng(2).random(x.shape) < 0.3, np.nan, x)
+    x[::3] = trained.data.splits["train"].x[:150:3]
+    whole = impute(trained, x, draws=20, steps=6)
+    some = np.random.default_rng(3).permutation(150)[:100]
+    for rows in (some, [some[0]], [149]):
+        found = impute(trained, x[rows], draws=20, steps=6, keys=rows)
+        assert np.array_equal(found.draws, whole.draws[:, rows], equal_nan=True)
+        assert np.array_equal(found.accepted, whole.accepted[rows], equal_nan=True)
+
+
+def test_the_number_of_rows_at_a_time_changes_no_draw(run, monkeypatch):
+    """To 1e-12 in float64: one row, seven and fifty at a time."""
+    x = masked(run[1], 60)
+    found = []
+    for chains in (6, 42, 300):
+        monkeypatch.setattr(tiles, "CHAINS", chains)
+        found.append(impute(run[0], x, draws=6, steps=20).draws)
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=0, atol=1e-12)
+
+
+def test_keys_that_are_not_one_a_row_are_refused(run):
+    with pytest.raises(InputError, match="3 keys of 2 rows; give one whole number a row"):
+        impute(run[0], np.full((2, 5), np.nan), keys=[0, 1, 2])
+
+
+def test_cells_of_every_kind_are_drawn_with_their_probabilities():
+    """4,000 draws of two rows: shares, mean and deviation to five standard errors; codes that cannot be never come."""
+    columns = Column("height", "numeric"), Column("smokes", "binary"), Column("town", "category", ("A", "B", "C"))
+    columns += (Column("pet", "category", ("no", "yes")),)
+    columns_of = Columns(Summary("table", (4,), torch.zeros(4), torch.ones(4), columns=columns))
+    out = torch.tensor([[0.5, 1.0, 0.0, 1.0, -torch.inf, 0.3, -0.3], [-1.0, -2.0, 1.0, 0.0, 2.0, 0.0, 0.0]])
+    p = columns_of(out)
+    dice = tiles.Dice(0, 1, [4, 9], tiles.Tile([0, 1], [0, 1], [0, 1]), out)
+    drawn = cells(columns_of, out.expand(4000, 2, 7), dice).detach()
+    normal, binary, codes = p.groups
+    error = 5 / 4000**0.5
+    assert ((drawn[..., 0].mean(0) - normal.mean[:, 0]).abs() < error * normal.stddev[:, 0]).all()
+    assert ((drawn[..., 0].std(0) / normal.stddev[:, 0] - 1).abs() < error).all()
+    assert ((drawn[..., 1].mean(0) - binary.probs[:, 0]).abs() < error / 2).all()
+    shares = torch.stack([(drawn[..., 2:] == code).double().mean(0) for code in range(3)], -1)
+    assert ((shares - codes.probs).abs() < error / 2).all() and (shares[codes.probs == 0] == 0).all()
+
+
+def test_more_rows_change_no_rank_of_the_first(run):
+    few, more = (coverage(run[0], "test", draws=19, steps=3, rows=n).ranks for n in (40, 90))
+    assert np.array_equal(few, more[: len(few)])
 
 
 def test_coverage_is_that_of_the_split_that_was_asked_for(run):

@@ -368,7 +368,7 @@ def test_progress_counts_examples(known):
 @pytest.mark.skipif("LOWERBOUND_DATA" not in os.environ, reason="needs the data sets")
 def test_fresh_binarisation_of_the_training_split_belongs_to_the_row():
     from lowerbound import data as data_floor
-    from lowerbound.readers.log_likelihood.rows import fetched
+    from lowerbound.readers.by_row import fetched
 
     data = data_floor.load("mnist", binarise="fresh")
     trained = SimpleNamespace(model=binary(n=1).model, data=data)

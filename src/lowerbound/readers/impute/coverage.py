@@ -17,11 +17,14 @@ import torch
 
 from lowerbound.errors import InputError
 from lowerbound.maths.units import Estimate
+from lowerbound.readers.by_row import fetched
 from lowerbound.readers.impute.draw import Method, impute
 from lowerbound.training.load import Trained
 
 SHOWN = 30
 """Columns that the table shows; of more, only the farthest from nominal."""
+TIES = 1
+"""What the numbers that break ties are for: apart from those that hide cells, so that more rows change no rank."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +122,10 @@ def coverage(
         raise InputError(f"the run has no examples in split {split!r}", where="split", mend="choose another split")
     if not 0 < hidden < 1 or not 0 < level < 1:
         raise InputError(f"hidden {hidden:g}, level {level:g}", where="coverage", mend="give shares between 0 and 1")
-    random = np.random.default_rng(seed)
-    x = data.batch(split, torch.arange(n)).double().numpy()
-    away = (random.random(x.shape) < hidden) & ~np.isnan(x)
+    x = fetched(trained, split, torch.arange(n), seed)[0].double().numpy()
+    away = (np.random.default_rng(seed).random(x.shape) < hidden) & ~np.isnan(x)
     found = impute(trained, np.where(away, np.nan, x), draws=draws, steps=steps, method=method, seed=seed)
-    ranks = placed(found.draws, x, random)
+    ranks = placed(found.draws, x, np.random.default_rng([seed, TIES]))
     cut = max(1, round((draws + 1) * (1 - level) / 2))
     if draws < 2 * cut:
         raise InputError(f"{draws} draws make no interval", where="draws", mend="give at least 19")
@@ -137,7 +139,7 @@ def coverage(
 def placed(draws: np.ndarray, truth: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """The rank of the truth among the draws of each cell, 0..D; among equal ones at random."""
     below, equal = (draws < truth).sum(0), (draws == truth).sum(0)
-    return below + random.integers(0, equal + 1)
+    return below + (random.random(equal.shape) * (equal + 1)).astype(np.int64)
 
 
 def by_column(trained: Trained, away: np.ndarray, inside: np.ndarray, nominal: float) -> list[Column]:

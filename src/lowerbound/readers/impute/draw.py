@@ -19,6 +19,7 @@ Rubin 1987 (sampling importance resampling).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,15 +29,16 @@ from torch import Tensor
 
 from lowerbound.errors import InputError, nearest
 from lowerbound.maths.units import at_least_float32, sum_parts
+from lowerbound.readers.impute.cells import cells
+from lowerbound.readers.impute.tiles import Dice, tiles
 from lowerbound.training.load import Trained
 from lowerbound.training.measure import evaluating
 from lowerbound.training.randomness import borrowed, reseed
 
 Method = Literal["metropolis", "gibbs", "resampling"]
 METHODS = ("metropolis", "gibbs", "resampling")
-STREAM, ROWS, PROPOSALS, EXPECTED = 41, 128, 64, 256
-"""The key of the draws; rows at a time (their number is part of the key); proposals of the start; prior draws that
-the first filling is the average of."""
+STREAM, PROPOSALS, EXPECTED = 41, 64, 256
+"""What the draws are for, part of their key; proposals of the start; prior draws whose average is the first filling."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def impute(
     steps: int = 100,
     method: Method = "metropolis",
     seed: int = 0,
+    keys: Sequence[int] | None = None,
 ) -> Imputed:
     """Draw the missing cells of rows.
 
@@ -79,6 +82,8 @@ def impute(
         x: (rows, *shape) as the run's data hold them, NaN where a cell is missing (a category is its code).
         draws: how many independent draws of each row; their spread is the uncertainty.
         steps: of each chain, for "metropolis" and "gibbs".
+        keys: a whole number for each row, to which its draws belong; default its number. Rows that are given with
+            their keys have the same draws in any order and company, to the last bit.
 
     Raises:
         InputError: the model has no density over codes or is one of p(x|c), or x is not like its data.
@@ -91,17 +96,27 @@ def impute(
         raise InputError(what, where="x", mend=f"give floats (rows, {', '.join(map(str, model.shape))})")
     if rows.isinf().any():
         raise InputError("holds an infinite number", where="x", mend="remove it, or give NaN where a cell is missing")
-    like, missing = next(model.parameters()), rows.isnan()
-    out = rows.double().expand(draws, *rows.shape).clone()
-    accepted = torch.full((len(rows),), torch.nan)
+    keys, missing = keyed(keys, len(rows)), rows.isnan()
+    out, accepted = rows.double().expand(draws, *rows.shape).clone(), torch.full((len(rows),), torch.nan)
+    gaps, like = missing.flatten(1).any(1).nonzero().flatten(), next(model.parameters())
     with evaluating(model), borrowed(like.device):
-        for number, part in enumerate(missing.flatten(1).any(1).nonzero().flatten().split(ROWS)):
-            reseed(like.device, STREAM, seed, number)
-            given = rows[part].to(like)
-            filled, moved = chains(model, given, draws, steps if method != "resampling" else 0, method)
-            out[:, part] = torch.where(missing[part], filled.double().cpu(), out[:, part])
-            accepted[part] = moved.float().cpu()
+        average = expected(model, seed)
+        held = [keys[row] for row in gaps.tolist()]
+        for tile in tiles(held, draws):
+            part, dice = gaps[tile.members], Dice(seed, STREAM, held, tile, like)
+            chain = Chains(model, rows[part][tile.at].to(like), average, dice, draws, method)
+            filled, moved = chain.run(steps if method != "resampling" else 0)
+            out[:, part] = torch.where(missing[part], filled[:, tile.places].double().cpu(), out[:, part])
+            accepted[part] = moved[tile.places].float().cpu()
     return Imputed(out.numpy(), missing.numpy(), accepted.numpy(), method, steps, seed)
+
+
+def keyed(keys: Sequence[int] | None, rows: int) -> list[int]:
+    """The key of each row: its number, unless others are given."""
+    found = list(range(rows)) if keys is None else [int(key) for key in keys]
+    if len(found) != rows:
+        raise InputError(f"{len(found)} keys of {rows} rows", where="keys", mend="give one whole number a row")
+    return found
 
 
 def check(trained: Trained, method: str, draws: int, steps: int) -> None:
@@ -121,23 +136,60 @@ def check(trained: Trained, method: str, draws: int, steps: int) -> None:
         raise InputError(f"{draws} draws of {steps} steps", where="draws, steps", mend="give at least 1 draw, 0 steps")
 
 
-def chains(model: Any, given: Tensor, draws: int, steps: int, method: str) -> tuple[Tensor, Tensor]:
-    """Filled rows (draws, rows, *shape) and the share of accepted proposals (rows,), of ``given`` with NaN."""
-    rows, missing = len(given), given.isnan()
-    z = start(model, given, draws)
-    x = refilled(model, z, given, missing)
-    moved = torch.zeros(rows, device=given.device)
-    for _ in range(steps):
-        flat = x.flatten(0, 1)
-        q = model.encode(flat)
-        proposed = q.transform(torch.randn(1, len(flat), model.noise_width, dtype=flat.dtype, device=flat.device))
-        old = z.flatten(0, 1)[None]
-        gain = log_target(model, q, proposed, flat) - log_target(model, q, old, flat)
-        yes = torch.rand_like(gain[0]).log() < gain[0] if method == "metropolis" else torch.ones_like(gain[0]).bool()
-        z = torch.where(yes[:, None], proposed[0], old[0]).unflatten(0, (draws, rows))
-        x = refilled(model, z, given, missing)
-        moved += yes.unflatten(0, (draws, rows)).sum(0) / draws
-    return x, moved / steps if steps else torch.full_like(moved, torch.nan)
+class Chains:
+    """``draws`` chains of each row of a tile, ``given`` (rows, *shape) with NaN; ``average`` fills the first gaps."""
+
+    def __init__(self, model: Any, given: Tensor, average: Tensor, dice: Dice, draws: int, method: str) -> None:
+        self.model, self.given, self.dice, self.draws, self.method = model, given, dice, draws, method
+        self.missing = given.isnan()
+        filled = given if model.features.kind == "table" else torch.where(self.missing, average, given)
+        self.z = self._start(model.encode(filled), model.prior_at())
+        self.x = self._refilled()
+
+    def run(self, steps: int) -> tuple[Tensor, Tensor]:
+        """Filled rows (draws, rows, *shape) and the share of accepted proposals (rows,)."""
+        rows = len(self.given)
+        moved = torch.full((rows,), 0.0 if steps else torch.nan, device=self.given.device)
+        for _ in range(steps):
+            moved += self._step().sum(0) / (self.draws * steps)
+        return self.x, moved
+
+    def _step(self) -> Tensor:
+        """One move of code and gaps: which proposals were accepted, (draws, rows)."""
+        x, shape = self.x.flatten(0, 1), self.z.shape[:2]
+        q = self.model.encode(x)
+        proposed = q.transform(self.dice.normal(self.draws, self.model.noise_width).flatten(0, 1)[None])
+        old = self.z.flatten(0, 1)[None]
+        gain = log_target(self.model, q, proposed, x) - log_target(self.model, q, old, x)
+        yes = self.dice.uniform(self.draws).log() < gain.reshape(shape)
+        yes = yes if self.method == "metropolis" else torch.ones_like(yes)
+        self.z = torch.where(yes[..., None], proposed.reshape(self.z.shape), self.z)
+        self.x = self._refilled()
+        return yes
+
+    def _refilled(self) -> Tensor:
+        """Rows whose missing cells are drawn from p(x|z): (draws, rows, *shape)."""
+        out = at_least_float32(self.model.outputs(self.z))
+        return torch.where(self.missing, cells(self.model.likelihood, out, self.dice), self.given)
+
+    def _start(self, q: Any, prior: Any) -> Tensor:
+        """z (draws, rows, width) by sampling importance resampling from half q, half p; each draw has its own
+        proposals, so that draws are independent."""
+        half = PROPOSALS // 2
+        noise = self.dice.normal(self.draws * half, self.model.noise_width).split(half)
+        others = self.dice.each(lambda _: prior.sample((self.draws * half,)).flatten(1)).split(half)
+        chances = self.dice.uniform(self.draws)
+        return torch.stack([self._resampled(q, prior, *own) for own in zip(noise, others, chances, strict=True)])
+
+    def _resampled(self, q: Any, prior: Any, noise: Tensor, others: Tensor, chance: Tensor) -> Tensor:
+        """One code for each row, (rows, width), of its proposals, by their weights."""
+        z = torch.cat([q.transform(noise), others])
+        log_p = prior.log_prob(z).double()
+        weight = observed(self.model, z, self.given) + log_p - torch.logaddexp(q.log_prob(z).double(), log_p)
+        weight = torch.where(weight.isfinite(), weight, -1e30)
+        below = torch.softmax(weight, 0).cumsum(0)
+        chosen = (below <= chance * below[-1]).sum(0)
+        return z[chosen, torch.arange(len(chosen), device=z.device)]
 
 
 def log_target(model: Any, q: Any, z: Tensor, x: Tensor) -> Tensor:
@@ -145,35 +197,11 @@ def log_target(model: Any, q: Any, z: Tensor, x: Tensor) -> Tensor:
     return model.log_joint(z, x).double() - q.log_prob(z).double()
 
 
-def refilled(model: Any, z: Tensor, given: Tensor, missing: Tensor) -> Tensor:
-    """Rows whose missing cells are drawn from p(x|z): (draws, rows, *shape)."""
-    drawn = model.likelihood(at_least_float32(model.outputs(z))).sample().to(given)
-    return torch.where(missing, drawn, given)
-
-
-def start(model: Any, given: Tensor, draws: int) -> Tensor:
-    """z (draws, rows, width) by sampling importance resampling from half q, half p; each draw has its own proposals,
-    so that draws are independent."""
-    filled = given if model.features.kind == "table" else torch.where(given.isnan(), expected(model), given)
-    q, prior = model.encode(filled), model.prior_at()
-    return torch.stack([resampled(model, q, prior, given) for _ in range(draws)])
-
-
-def resampled(model: Any, q: Any, prior: Any, given: Tensor) -> Tensor:
-    """One code for each row, (rows, width), of fresh proposals, by their weights."""
-    rows, half = len(given), PROPOSALS // 2
-    noise = torch.randn(half, rows, model.noise_width, dtype=given.dtype, device=given.device)
-    z = torch.cat([q.transform(noise), prior.sample((half, rows)).to(given)])
-    log_p = prior.log_prob(z).double()
-    weight = observed(model, z, given) + log_p - torch.logaddexp(q.log_prob(z).double(), log_p)
-    weight = torch.where(weight.isfinite(), weight, -1e30)
-    chosen = torch.multinomial(torch.softmax(weight, 0).T, 1).flatten()
-    return z[chosen, torch.arange(rows, device=z.device)]
-
-
-def expected(model: Any) -> Tensor:
+def expected(model: Any, seed: int) -> Tensor:
     """What the model expects of an example on average, (*shape): only where chains start."""
-    z = model.prior_at().sample((EXPECTED,)).to(next(model.parameters()))
+    like = next(model.parameters())
+    reseed(like.device, STREAM, seed)
+    z = model.prior_at().sample((EXPECTED,)).to(like)
     return model.decode_mean(z).sum(0) / EXPECTED  # not nats: the average example
 
 

@@ -21,9 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lowerbound.readers.by_row import Streams
 from lowerbound.readers.log_likelihood.hmc import Density, Mover, State, needs_real_codes, scale_of
 from lowerbound.readers.log_likelihood.importance import Weighed
-from lowerbound.readers.log_likelihood.noise import CHAIN, FRESH, SIMULATED, Streams
+from lowerbound.readers.log_likelihood.noise import CHAIN, FRESH, SIMULATED
 from lowerbound.readers.log_likelihood.problem import Examples, Problem
 from lowerbound.readers.log_likelihood.tiles import by_tile
 from lowerbound.training.randomness import mix

@@ -20,10 +20,11 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from lowerbound.maths.units import log_mean_exp
+from lowerbound.readers.by_row import Streams
 from lowerbound.readers.log_likelihood.annealed import FIRST_STEP, prior_draws
 from lowerbound.readers.log_likelihood.hmc import Density, Mover, State, needs_real_codes, scale_of
 from lowerbound.readers.log_likelihood.importance import Weighed
-from lowerbound.readers.log_likelihood.noise import CHAIN, FRESH, Streams
+from lowerbound.readers.log_likelihood.noise import CHAIN, FRESH
 from lowerbound.readers.log_likelihood.problem import Examples, Problem
 from lowerbound.readers.log_likelihood.tiles import by_tile
 

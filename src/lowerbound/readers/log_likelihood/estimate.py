@@ -15,12 +15,13 @@ from lowerbound.errors import InputError, nearest
 from lowerbound.maths.units import mean_examples
 from lowerbound.model.linear import LinearAutoencoder
 from lowerbound.objective import GAMES
+from lowerbound.readers.by_row import fetched
 from lowerbound.readers.log_likelihood import annealed, appendix_d, quadrature
 from lowerbound.readers.log_likelihood.doubts import doubts
 from lowerbound.readers.log_likelihood.importance import Weighed, importance
 from lowerbound.readers.log_likelihood.problem import Examples, other
 from lowerbound.readers.log_likelihood.result import Bracket, LogLikelihood
-from lowerbound.readers.log_likelihood.rows import fetched, rows_of
+from lowerbound.readers.log_likelihood.rows import rows_of
 from lowerbound.training.load import Trained, summary_of
 from lowerbound.training.measure import evaluating
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lowerbound.errors import InputError
-from lowerbound.readers.log_likelihood.noise import Streams
+from lowerbound.readers.by_row import Streams
 from lowerbound.readers.log_likelihood.problem import Problem, other
 
 ACCEPTANCE = 0.65

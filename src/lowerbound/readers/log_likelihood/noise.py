@@ -58,23 +58,3 @@ def normal(seed: int, rows: list[int], first: int, last: int, width: int) -> Ten
     for part, row in zip(out, rows, strict=True):
         fill(part, seed, row, first)
     return out
-
-
-class Streams:
-    """One generator an example, for chains: what is drawn depends on the row and on how much was drawn before.
-
-    >>> a, b = Streams(0, CHAIN, [3, 8]), Streams(0, CHAIN, [8])
-    >>> bool((a.normal(2, 5)[:, 1] == b.normal(2, 5)[:, 0]).all())
-    True
-    """
-
-    def __init__(self, seed: int, purpose: int, rows: list[int]) -> None:
-        self.generators = [generator(purpose, seed, row) for row in rows]
-
-    def normal(self, samples: int, width: int) -> Tensor:
-        """(samples, rows, width) of N(0, 1)."""
-        return torch.stack([torch.randn(samples, width, generator=g) for g in self.generators], 1)
-
-    def uniform(self, samples: int) -> Tensor:
-        """(samples, rows) of the uniform on [0, 1)."""
-        return torch.stack([torch.rand(samples, generator=g) for g in self.generators], 1)

@@ -1,4 +1,4 @@
-"""Which examples of a run: rows of a split, and their x and labels."""
+"""Which examples of a run: rows of a split."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from torch import Tensor
 
 from lowerbound.errors import InputError
 from lowerbound.training.load import Trained
-from lowerbound.training.measure import labels_for
-from lowerbound.training.randomness import mix
 
 
 def rows_of(trained: Trained, split: str, examples: int | Sequence[int] | None) -> Tensor:
@@ -28,17 +26,3 @@ def rows_of(trained: Trained, split: str, examples: int | Sequence[int] | None) 
     if not len(rows) or int(rows.min()) < 0 or int(rows.max()) >= n:
         raise InputError("no such row", where="examples", mend=f"rows go from 0 to {n - 1}")
     return rows
-
-
-def fetched(trained: Trained, split: str, rows: Tensor, seed: int) -> tuple[Tensor, Tensor | None]:
-    """x (n, *shape) and labels (n,) of these rows; what is binarised afresh is drawn by row, whatever the batch."""
-    data = trained.data
-    y = labels_for(trained.model, data, split, rows)
-    if not (split == "train" and data.binarisation == "fresh"):
-        return data.batch(split, rows), y
-    drawn = []
-    for row in rows:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(mix(seed, int(row)))
-            drawn.append(data.batch(split, row.reshape(1)))
-    return torch.cat(drawn), y
