@@ -407,15 +407,27 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "training codes against the prior": (
         "readers/two_sample.py",
-        "z = codes(model, data, split, rows=rows",
-        'z = codes(model, data, "train", rows=rows',
+        "z = codes(model, data, split, draws",
+        'z = codes(model, data, "train", draws',
         ("readers/test_two_sample.py::test_it_is_the_split",),
     ),
     "the training split taken apart": (
         "readers/surgery.py",
-        "posteriors(model, data.batch(split, rows)",
-        'posteriors(model, data.batch("train", rows)',
+        "x, y = fetched(trained, split, rows, seed)",
+        'x, y = fetched(trained, "train", rows, seed)',
         ("readers/test_surgery.py::test_it_is_the_split",),
+    ),
+    "match: noise keyed by place among the chosen": (
+        "readers/two_sample.py",
+        "z = codes(model, data, split, draws=True, seed=seed)[rows]",
+        "z = codes(model, data, split, rows=rows, draws=True, seed=seed)",
+        ("readers/test_two_sample.py::test_a_code_is_that_of_its_row",),
+    ),
+    "surgery: noise keyed by place among the chosen": (
+        "readers/surgery.py",
+        "noise_of(seed, rows, 1, model.noise_width)",
+        "noise_of(seed, torch.arange(len(rows)), 1, model.noise_width)",
+        ("readers/test_surgery.py::test_a_code_is_that_of_its_row",),
     ),
     "the last posteriors dropped": (
         "readers/surgery.py",

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
+from lowerbound import data as data_floor
 from lowerbound.errors import InputError
 from lowerbound.maths import surgery as parts_of
 from lowerbound.maths.divergence import kl
 from lowerbound.maths.normal import DiagonalNormal
+from lowerbound.model.assemble import assemble
 from lowerbound.readers import surgery as reader
 from lowerbound.readers.surgery import surgery
-from tests.readers.linear import exact, plane
+from lowerbound.readers.two_sample import codes_match_prior
+from lowerbound.training.randomness import generator
+from tests.readers.linear import as_run, exact, plane
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +87,38 @@ def test_no_batch_and_no_budget_changes_a_figure(run, monkeypatch):
         one, other = (vars(getattr(found.parts, name)) for found in (whole, pieces))
         assert one == pytest.approx(other, abs=1e-12, rel=0)
     assert whole.holes == pieces.holes
+
+
+def test_a_code_is_that_of_its_row(run, monkeypatch):
+    """Chosen among 3,000, so among blocks of noise, an example has the code it has where all are taken, to 1e-12."""
+    seen = []
+
+    def dissect(q, p, z, rates):
+        seen.append(z)
+        return parts_of.surgery(q, p, z, rates)
+
+    monkeypatch.setattr(reader, "dissect", dissect)
+    n = len(run[0].data.splits["test"])
+    for examples in (n, 100):
+        surgery(run[0], "test", examples=examples, seed=2)
+    rows = torch.randperm(n, generator=generator(reader.CHOICE, 2))[:100].sort().values
+    torch.testing.assert_close(seen[1], seen[0][rows], rtol=0, atol=1e-12)
+
+
+@pytest.mark.skipif("LOWERBOUND_DATA" not in os.environ, reason="needs the data sets")
+def test_what_is_binarised_afresh_is_the_same_each_time(tmp_path):
+    """The training split of MNIST, whose draws are the seed's alone."""
+    data = data_floor.load("mnist", binarise="fresh")
+    model = assemble(data_floor.summary(data), latent=2, encoder={"name": "mlp", "hidden": (4,)})
+    trained = as_run(tmp_path / "run", model, data)
+    for read in (partial(surgery, examples=40), partial(codes_match_prior, n=40, permutations=19)):
+        torch.manual_seed(0)
+        first = read(trained, "train").json()
+        after = torch.rand(1).item()
+        torch.manual_seed(1)
+        assert read(trained, "train").json() == first
+        torch.manual_seed(0)
+        assert torch.rand(1).item() == after, "and a person's own draws stay as they are"
 
 
 def test_few_examples_show_at_most_log_n(run):

@@ -13,7 +13,9 @@ from lowerbound import data as data_floor
 from lowerbound.errors import InputError
 from lowerbound.model.linear import LinearAutoencoder
 from lowerbound.readers.two_sample import (
+    ROWS,
     TwoSample,
+    both,
     codes_match_prior,
     dimension_tests,
     holm,
@@ -21,6 +23,7 @@ from lowerbound.readers.two_sample import (
     permutation_test,
 )
 from lowerbound.training.load import Trained
+from lowerbound.training.randomness import generator, noise
 from lowerbound.training.run import Run
 from lowerbound.training.spec import Spec
 
@@ -128,6 +131,16 @@ def test_it_is_the_split_that_was_asked_for(tmp_path):
     trained.data.splits["test"].x.add_(3.0)
     assert codes_match_prior(trained, "test", permutations=99).differs
     assert not codes_match_prior(trained, "train", permutations=99).differs
+
+
+def test_a_code_is_that_of_its_row(tmp_path):
+    """Those of 50 chosen examples are made, by hand, of the noise of their rows in the split, to 1e-12."""
+    trained = oracle(tmp_path)
+    rows = torch.randperm(300, generator=generator(ROWS, 4))[:50]
+    with torch.no_grad():
+        q = trained.model.encode(trained.data.splits["test"].x[rows].double())
+    by_hand = q.transform(noise(4, 0, 300, 1, LATENT)[:, rows])[0]
+    assert both(trained, "test", 50, 4)[0] == pytest.approx(by_hand.numpy(), abs=1e-12, rel=0)
 
 
 def test_no_difference_found_is_not_said_to_be_none(tmp_path):

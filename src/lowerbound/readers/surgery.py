@@ -25,9 +25,10 @@ from lowerbound.maths.normal import DiagonalNormal, FullNormal
 from lowerbound.maths.surgery import Part, Parts, aggregate
 from lowerbound.maths.surgery import surgery as dissect
 from lowerbound.maths.units import Estimate, bits
+from lowerbound.readers.by_row import fetched, noise_of
 from lowerbound.training.load import Trained
-from lowerbound.training.measure import ACTIVE, evaluating, labels_for
-from lowerbound.training.randomness import borrowed, generator, noise, reseed
+from lowerbound.training.measure import ACTIVE, evaluating
+from lowerbound.training.randomness import borrowed, generator, reseed
 
 EXAMPLES, CHOICE = 2000, 21
 QUANTILE = 0.01
@@ -131,9 +132,9 @@ def surgery(trained: Trained, split: str = "test", *, examples: int = EXAMPLES, 
     like = next(model.parameters())
     with evaluating(model), borrowed(like.device):
         reseed(like.device, CHOICE, seed)
-        y = labels_for(model, data, split, rows)
-        q, p = posteriors(model, data.batch(split, rows).to(like), y), model.prior_at()
-        z = q.transform(noise(seed, 0, len(rows), 1, model.noise_width).to(like))[0]
+        x, y = fetched(trained, split, rows, seed)
+        q, p = posteriors(model, x.to(like), y), model.prior_at()
+        z = q.transform(noise_of(seed, rows, 1, model.noise_width).to(like))[0]
         parts = dissect(q, p, z, model.prior.rate(q, z[None], p))
         holes = hollow(q, p, parts)
     return Surgery(parts, q.mean.double().var(0).cpu(), holes, len(rows), split, seed)

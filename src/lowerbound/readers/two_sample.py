@@ -16,7 +16,7 @@ from lowerbound.errors import InputError
 from lowerbound.readers import figures
 from lowerbound.training.codes import codes, prior_codes
 from lowerbound.training.load import Trained
-from lowerbound.training.randomness import generator
+from lowerbound.training.randomness import borrowed, generator, reseed
 
 LEVEL = 0.05
 """Codes that do match are called different with this probability."""
@@ -184,14 +184,19 @@ def dimension_tests(a: np.ndarray, b: np.ndarray) -> tuple[Dimension, ...]:
 
 
 def both(trained: Trained, split: str, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """One draw z ~ q(z|x) for each of up to n examples of a split, and as many of the prior: (n, width) each."""
+    """One draw z ~ q(z|x) for each of up to n examples of a split, and as many of the prior: (n, width) each.
+
+    The whole split is encoded: the draw of an example is then that of its row, whichever others are chosen.
+    """
     data, model = trained.data, trained.model
     if split not in data.splits or len(data.splits[split]) < FEWEST:
         held = len(data.splits[split]) if split in data.splits else 0
         what = f"has {held} examples in split {split!r}"
         raise InputError(what, where="split", mend=f"the test needs {FEWEST}; give a larger split")
     rows = torch.randperm(len(data.splits[split]), generator=generator(ROWS, seed))[:n]
-    z = codes(model, data, split, rows=rows, draws=True, seed=seed)
+    with borrowed(torch.device("cpu")):
+        reseed(torch.device("cpu"), ROWS, seed)
+        z = codes(model, data, split, draws=True, seed=seed)[rows]
     return z.numpy(), prior_codes(model, data, split, rows=rows, seed=seed).numpy()
 
 
