@@ -22,7 +22,7 @@ from lowerbound.maths.normal import DiagonalNormal, FullNormal
 from lowerbound.maths.terms import Terms
 from lowerbound.model.assemble import assemble
 from lowerbound.objective.players import Batch
-from lowerbound.objective.regularisers import REGULARISERS
+from lowerbound.objective.regularisers import REGULARISERS, pairs, pairs_compiled
 from lowerbound.objective.regularisers.adversary import one_hot
 from lowerbound.objective.regularisers.codes import Critic, fresh_codes
 from lowerbound.objective.regularisers.contractive import _gradient
@@ -231,6 +231,30 @@ def test_the_pairs_stay_finite_for_narrow_and_wide_posteriors():
     value = MeanLogRatio.apply(z, mean, log_variance, 0.001, 0.05)
     value.backward()
     assert torch.isfinite(value) and torch.isfinite(log_variance.grad).all()
+
+
+@pytest.mark.parametrize(("low", "high"), [(-4.0, 0.0), (-0.1, 0.1), (-8.0, -7.0), (3.0, 5.0)])
+@pytest.mark.parametrize("form", [pairs.mean_log_ratio, pairs_compiled.mean_log_ratio], ids=["eager", "compiled"])
+def test_both_forms_of_the_pairs_are_good_to_the_last_digits(form, low, high):
+    """In float32, against the same in float64: gradients to a hundred thousandth of their length."""
+    log_variance, mean = low + (high - low) * torch.rand(60, 5), torch.randn(60, 5)
+    z = DiagonalNormal(mean, log_variance).rsample()
+    value, *gradients = form(z, mean, log_variance, 1e-4, 0.0169)
+    exact, *expected = pairs.mean_log_ratio(z.double(), mean.double(), log_variance.double(), 1e-4, 0.0169)
+    assert abs(value - exact) < 1e-5
+    for found, wanted in zip(gradients, expected, strict=True):
+        assert (found - wanted).norm() < 1e-5 * wanted.norm()
+
+
+def test_a_power_of_two_by_its_series_is_good_to_the_last_digit():
+    x = torch.linspace(-126, 126, 100_001)
+    exact = torch.exp2(x.double())
+    assert ((pairs_compiled.power_of_two(x) - exact).abs() / exact).max() < 1.5e-7
+
+
+def test_the_compiled_form_leaves_to_the_operation_what_it_is_not_made_for():
+    z = torch.randn(4, 2, dtype=torch.float64)
+    assert pairs_compiled.mean_log_ratio(z, z, z, 0.1, 0.3) is NotImplemented
 
 
 def public_weights(batch: int, examples: int) -> Tensor:

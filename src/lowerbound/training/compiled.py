@@ -28,6 +28,7 @@ from lowerbound.maths import products
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import mean_samples
 from lowerbound.objective import Batch, Player
+from lowerbound.objective.regularisers import pairs_compiled
 from lowerbound.training.ledger import Ledger
 from lowerbound.training.randomness import borrowed
 from lowerbound.training.spec import Spec
@@ -367,4 +368,5 @@ def traced(step: Callable[..., Any], arguments: list[Tensor]) -> torch.fx.GraphM
     """The operations of a step on arguments of these shapes."""
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    return make_fx(lambda *given: step(*given))(*arguments)
+    spelt_out: Any = {torch.ops.lowerbound.mean_log_ratio.default: pairs_compiled.mean_log_ratio}
+    return make_fx(lambda *given: step(*given), decomposition_table=spelt_out)(*arguments)

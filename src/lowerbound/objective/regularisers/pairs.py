@@ -7,8 +7,8 @@ of all at z_i, and :math:`R_{ijd}` in its marginals, and :math:`G = P - R`, over
           \partial l_{jd} = \tfrac12 \sum_i G (a^2 - 1).
 
 What is (latent, batch, batch) large lives only here, and is passed over as seldom as can be: autograd's own way takes
-several times as long. It is one operation of torch's, so that a compiled step calls it as it is: the compiler's own
-loops over the pairs take three times as long.
+several times as long. It is one operation of torch's; in a compiled step the same terms stand in the shape that the
+compiler is quick at (:mod:`lowerbound.objective.regularisers.pairs_compiled`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lowerbound.maths.units import mean_examples
+from lowerbound.maths.units import at_least_float32
+from lowerbound.model.autoencoder import full_precision
 
 NATS = math.log(2)
 """In a bit."""
-LEAST = -126
-"""2 to this is the least normal number of float32; what is less takes four times as long, and is 0 beside 1."""
+HALF = 0.5 / NATS
+"""Bits in half a nat."""
+LEAST = -110
+"""2 to this is 0 beside 1, and what is left of it after the divisions here is still a normal number of float32: what is
+less takes many times as long to multiply."""
 
 
 class MeanLogRatio(torch.autograd.Function):
@@ -35,7 +39,9 @@ class MeanLogRatio(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, mean: Tensor, log_variance: Tensor, own: float, other: float) -> Tensor:
-        value, *gradients = torch.ops.lowerbound.mean_log_ratio(z, mean, log_variance, own, other)
+        given = (at_least_float32(a) for a in (z, mean, log_variance))
+        with full_precision(z.device):
+            value, *gradients = torch.ops.lowerbound.mean_log_ratio(*given, own, other)
         ctx.save_for_backward(*gradients)
         return value
 
@@ -48,31 +54,39 @@ def mean_log_ratio(
     z: Tensor, mean: Tensor, log_variance: Tensor, own: float, other: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The value, and its gradients of z, mean and log variance, (latent, batch) each."""
-    z, mean, log_variance = torch.stack([z, mean, log_variance]).mT.contiguous()
-    scale, n = torch.exp(-0.5 * log_variance), z.shape[1]
-    across = scale[:, None, :]
-    a = torch.addcmul((-mean * scale)[:, None, :], z[:, :, None], across)
-    bits = torch.mul(a, a)  # of log density, from here on: exp2 takes a quarter of the time of exp
-    torch.sub((-0.5 / NATS) * log_variance[:, None, :], bits, alpha=0.5 / NATS, out=bits)
-    joint, nearer = bits.sum(0), math.log2(own / other)
-    for each in (bits, joint):
-        each.diagonal(dim1=-2, dim2=-1).add_(nearer)
-    P, log_joint = shares_(joint)
-    R, log_marginals = shares_(bits)
-    value = NATS * mean_examples(log_joint - log_marginals.sum(0)) + (1 - len(z)) * math.log(other)
-    G = torch.sub(P, R, out=R)
-    whole = G.sum(1)
-    by_mean = G.mul_(a).sum(1).mul_(scale / n)
-    by_log_variance = a.mul_(G).sum(1).sub_(whole).mul_(0.5 / n)
-    by_z = G.mul_(across).sum(-1).mul_(-1 / n)
-    return value, by_z, by_mean, by_log_variance
+    bits = (-HALF * log_variance.mT).contiguous()  # log2 of 1 / sigma: exp2 takes a quarter of the time of exp
+    (latent, n), scale = bits.shape, bits.exp2()
+    ones = scale.new_ones(()).expand(latent, n)
+    a = torch.bmm(torch.stack([scale, -mean.mT * scale], -1), torch.stack([z.mT, ones], 1))  # (latent, j, i)
+    each = torch.addcmul(below_highest(bits)[..., None], a, a, value=-HALF)
+    joint, nearer = each.sum(0), math.log2(own / other)
+    for those in (each, joint):
+        those.diagonal(dim1=-2, dim2=-1).add_(nearer)
+    highest = joint.amax(0)
+    P, R = (those.clamp_(min=LEAST).exp2_() for those in (joint.sub_(highest), each))
+    whole, wholes = P.sum(0), R.sum(1)
+    value = mean_of_logs(whole, highest, wholes, other)
+    G = torch.addcmul(P.div_(whole.mul_(n)), R, wholes.mul_(-n).reciprocal_()[:, None], out=R)
+    total = G.sum(-1)
+    pull = G.mul_(a)
+    by_z = torch.bmm(scale[:, None], pull).squeeze(1).neg_()
+    by_mean = pull.sum(-1).mul_(scale)
+    return value, by_z, by_mean, a.mul_(pull).sum(-1).sub_(total).mul_(0.5)
 
 
-def shares_(bits: Tensor) -> tuple[Tensor, Tensor]:
-    """2^bits over its sum along the last axis, in the place of ``bits``, and log2 of the sum, without that axis."""
-    highest = bits.amax(-1, keepdim=True)
-    whole = bits.sub_(highest).clamp_(min=LEAST).exp2_().sum(-1, keepdim=True)
-    return bits.div_(whole), whole.log2_().add_(highest).squeeze(-1)
+def below_highest(bits: Tensor) -> Tensor:
+    """The bits (latent, batch) of the highest densities below the highest of all: no density then exceeds 1.
+
+    What is taken away is the same in the density of all and in its marginals, and leaves their ratio as it is.
+    """
+    return bits - bits.amax(-1, keepdim=True)
+
+
+def mean_of_logs(whole: Tensor, highest: Tensor, wholes: Tensor, other: float) -> Tensor:
+    """The value, nats, of sums of densities over ``other``: of all (batch,) below 2^highest, and marginals."""
+    latent, n = len(wholes), len(whole)
+    bits = (whole.log2() + highest).sum() - wholes.log2().sum()
+    return NATS / n * bits + (1 - latent) * math.log(other)
 
 
 _LIB = torch.library.Library("lowerbound", "FRAGMENT")
