@@ -17,6 +17,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 import torch
@@ -40,8 +41,11 @@ PAYS_LATER = 60_000
 TINY = 1e-17
 """A gradient or first moment below this is 0: beside Adam's eps of 1e-8 it moves no weight, but its square leaves the
 range of float32, where arithmetic is a hundred times slower."""
-LARGE = 4_000_000
+LARGE = 1_000_000
 """Multiplications from which a product is worth a call out of the graph."""
+NARROW = 128
+"""Inner size up to which the second factor of a product is turned round, so that it is called without Python."""
+SOLID: dict[str, Any] = {"memory_format": torch.contiguous_format}
 OPTIONS: dict[str, dict[str, Any]] = {
     "cpu": {"cpp_wrapper": True, "fallback_random": True},
     "cuda": {"fallback_random": True, "combo_kernels": True},
@@ -152,10 +156,10 @@ class CompiledStep:
         names = {id(p): f"model.{name}" for name, p in model.named_parameters()}
         self.names = [names[id(p)] for p in player.parameters]
         slots = [started(optimiser, p) for p in player.parameters]
-        state = (slot[key] for key in ("exp_avg", "exp_avg_sq", "step") for slot in slots)
+        moments = (slot[key] for key in ("exp_avg", "exp_avg_sq") for slot in slots)
         self.device = self.weights[0].device
-        self.taken, self.sound = slots[0]["step"], torch.ones((), dtype=torch.bool, device=self.device)
-        self.fixed = [*self.weights, *state, self.sound]
+        self.taken, self.sound = as_one(slots, "step"), torch.ones((), dtype=torch.bool, device=self.device)
+        self.fixed = [*self.weights, *moments, self.taken, self.sound]
         self.loss = _Loss(model, player.loss)
         self.graph: Callable[..., Tensor] | None = None
         self.open, self.look = 0, LOOK[self.device.type]
@@ -176,7 +180,7 @@ class CompiledStep:
         if not taken or self.sound.item():
             return 0
         self.sound.fill_(True)
-        return step - round(self.taken.item())
+        return step - round(self.taken[0].item())
 
     def compile(self, batch: Batch) -> str | None:
         """Compile for batches like this one, and try it on copies: what is wrong with the result, or None."""
@@ -189,6 +193,7 @@ class CompiledStep:
         try:
             with torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch's compiler warns of torch, here and in its log
+                call_without_python()
                 plain = quick_products(traced(self._eager, copies(arguments)))
                 options = OPTIONS[self.device.type]
                 graph = inductor(plain, copies(arguments), options=options) if self.fuse else plain
@@ -223,14 +228,15 @@ class CompiledStep:
         )
 
     def _eager(self, *given: Tensor) -> Tensor:
-        """The step that is traced, on weights, means, squares and steps of every parameter, whether all was finite so
-        far, x, the factors, and y if there are labels: it changes what stands before x where it lies, if all is finite.
+        """The step that is traced, on weights, means and squares of every parameter, the steps of all, whether all was
+        finite so far, x, the factors, and y if there are labels: it changes what stands before x where it lies, if all
+        is finite.
 
         What the ledger is to add is what it returns: zeros if not.
         """
         n = len(self.weights)
-        weights, means, squares, steps = (given[i * n : (i + 1) * n] for i in range(4))
-        before, x, factors, *labels = given[4 * n :]
+        weights, means, squares = (given[i * n : (i + 1) * n] for i in range(3))
+        steps, before, x, factors, *labels = given[3 * n :]
         y = labels[0] if labels else None
         leaves = [w.detach().requires_grad_() for w in weights]
         with torch.enable_grad():
@@ -240,13 +246,13 @@ class CompiledStep:
                     self.loss, dict(zip(self.names, leaves, strict=True)), (batch,)
                 )
             gradients = torch.autograd.grad(loss, leaves)
-        norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
-        sound = torch.isfinite(loss + norm) & before
+        norm = torch.stack([squares_of(g) for g in gradients]).sum().sqrt()
+        sound = torch.stack([torch.isfinite(loss + norm), before]).all()
         clip = self.spec.training.clip
         scale = None if clip is None else (clip / (norm + 1e-6)).clamp(max=1.0)
-        for w, m, v, t, g in zip(weights, means, squares, steps, gradients, strict=True):
+        for w, m, v, g in zip(weights, means, squares, gradients, strict=True):
             self._adam(w, m, v, g if scale is None else g * scale, factors, sound)
-            t.add_(sound)
+        steps.add_(sound)
         before.copy_(sound)
         sums = self._sums(terms, loss.detach(), norm, len(x))
         return torch.where(sound, sums, 0.0)
@@ -279,6 +285,20 @@ def started(optimiser: Optimizer, parameter: nn.Parameter) -> dict[str, Tensor]:
         slot["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
         slot["exp_avg"], slot["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
     return slot
+
+
+def as_one(slots: Sequence[dict[str, Tensor]], key: str) -> Tensor:
+    """A vector of the scalars ``key`` of all slots, which become places in it: what changes it changes them."""
+    every = torch.stack([slot[key] for slot in slots])
+    for slot, place in zip(slots, every.unbind(), strict=True):
+        slot[key] = place
+    return every
+
+
+def squares_of(g: Tensor) -> Tensor:
+    """The sum of squares, row by row: the compiler keeps the sum of a row in a register, that of a whole in memory."""
+    squares = g.square()
+    return (squares.flatten(1).sum(1) if g.dim() > 1 else squares).sum()
 
 
 def in_range(a: Tensor) -> Tensor:
@@ -333,13 +353,33 @@ def inductor(graph: torch.fx.GraphModule, arguments: list[Tensor], options: dict
 
 
 _LIB = torch.library.Library("lowerbound", "FRAGMENT")
-_LIB.define("product(Tensor a, Tensor b) -> Tensor")
-_LIB.impl("product", products.product, "CPU")
+for _name, _operation in (("product", products.product), ("linear", lambda a, w: products.product(a, w.t()))):
+    _LIB.define(f"{_name}(Tensor a, Tensor b) -> Tensor")
+    _LIB.impl(_name, _operation, "CPU")
 
 
 @torch.library.register_fake("lowerbound::product")
-def _shape(a: Tensor, b: Tensor) -> Tensor:
+def _product_shape(a: Tensor, b: Tensor) -> Tensor:
     return a.new_empty(a.shape[0], b.shape[1])
+
+
+@torch.library.register_fake("lowerbound::linear")
+def _linear_shape(a: Tensor, w: Tensor) -> Tensor:
+    return a.new_empty(a.shape[0], w.shape[0])
+
+
+@cache
+def call_without_python() -> None:
+    """Let compiled code call oneDNN itself for ``linear``; where this torch keeps that elsewhere, it goes by Python."""
+    try:
+        from torch._inductor import ir, lowering, mkldnn_ir
+
+        create = mkldnn_ir.LinearUnary.create
+        lowering.register_lowering(torch.ops.lowerbound.linear.default, type_promotion_kind=None)(
+            lambda a, w: ir.TensorBox.create(create(a, w, None, "none", [], ""))
+        )
+    except (ImportError, AttributeError, TypeError):
+        return
 
 
 def quick_products(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
@@ -353,15 +393,26 @@ def quick_products(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
         if not products.quick(value.dtype, value.device) or value.numel() * inner < LARGE:
             continue
         with graph.graph.inserting_before(node):
-            if not a.meta["val"].is_contiguous():  # the compiler turns it round as it is made, the product would after
-                a = graph.graph.call_function(aten.clone.default, (a,), {"memory_format": torch.contiguous_format})
-            new = graph.graph.call_function(torch.ops.lowerbound.product.default, (a, b))
+            a, w = solid(graph, a), graph.graph.call_function(aten.t.default, (b,))
+            turned = b.meta["val"].t().is_contiguous()
+            if turned or inner <= NARROW:
+                w = w if turned else graph.graph.call_function(aten.clone.default, (w,), SOLID)
+                new = graph.graph.call_function(torch.ops.lowerbound.linear.default, (a, w))
+            else:
+                new = graph.graph.call_function(torch.ops.lowerbound.product.default, (a, b))
             if bias:
                 new = graph.graph.call_function(aten.add.Tensor, (new, bias[0]))
         node.replace_all_uses_with(new)
         graph.graph.erase_node(node)
     graph.recompile()
     return graph
+
+
+def solid(graph: torch.fx.GraphModule, a: torch.fx.Node) -> torch.fx.Node:
+    """A matrix row by row: the compiler turns it round as it is made, the product would afterwards."""
+    if a.meta["val"].is_contiguous():
+        return a
+    return graph.graph.call_function(torch.ops.aten.clone.default, (a,), SOLID)
 
 
 def traced(step: Callable[..., Any], arguments: list[Tensor]) -> torch.fx.GraphModule:
