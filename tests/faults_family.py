@@ -429,6 +429,18 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "noise_of(seed, torch.arange(len(rows)), 1, model.noise_width)",
         ("readers/test_surgery.py::test_a_code_is_that_of_its_row",),
     ),
+    "KL of categoricals reversed": (
+        "maths/onehot.py",
+        "weighted_phi(q.logits, p.logits.expand_as(q.logits))",
+        "weighted_phi(p.logits.expand_as(q.logits), q.logits)",
+        ("test_product.py::test_no_bound_exceeds_the_sum_over_all_codes",),
+    ),
+    "a categorical drawn at twice its temperature": (
+        "maths/onehot.py",
+        "scores = self.logits - exponential",
+        "scores = 0.5 * self.logits - exponential",
+        ("test_product.py::test_no_bound_exceeds_the_sum_over_all_codes",),
+    ),
     "the last posteriors dropped": (
         "readers/surgery.py",
         "for i in range(0, len(x), batch)]",
