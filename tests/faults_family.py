@@ -321,6 +321,24 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "torch.cat([s, -s * m], -1)",
         ("maths/test_mixture.py::test_one_product_gives_every_density",),
     ),
+    "the two of a pair of noise the same": (
+        "maths/draws.py",
+        "[angle.cos(), angle.sin()]",
+        "[angle.cos(), angle.cos()]",
+        ("maths/test_draws.py::test_the_two_of_a_pair_neighbours_and_two_draws_are_independent",),
+    ),
+    "noise of half the variance": (
+        "maths/draws.py",
+        ".log_().mul_(-2).sqrt_()",
+        ".log_().mul_(-1).sqrt_()",
+        ("maths/test_draws.py::test_noise_is_normal_in_its_middle_its_moments_and_its_tails",),
+    ),
+    "the compiled pairs without the series' last term": (
+        "objective/regularisers/pairs_compiled.py",
+        "for k in range(8)]",
+        "for k in range(6)]",
+        ("objective/test_regularisers.py::test_a_power_of_two_by_its_series_is_good_to_the_last_digit",),
+    ),
     "a mask of the wrong share": (
         "model/corruptions.py",
         "round(self.share * 2**15)",

@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("share", [0.001, 0.25, 0.3, 0.999, 0.99999])
 def test_a_mask_takes_its_share_of_the_values_wherever_they_lie(share: float) -> None:
     torch.manual_seed(0)
-    x = torch.full((5000, 7), 3.0)
+    x = torch.full((20_000, 7), 3.0)
     seen = Masking(share=share)(x)
     assert set(seen.unique().tolist()) == {0.0, 3.0}
     for place in (seen == 0).T:

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from lowerbound.maths.draws import normal_like, random_words
 from lowerbound.registry import Registry
 
 
@@ -69,7 +70,7 @@ class Gaussian(Corruption):
         self.scale, self.clip = scale, clip
 
     def corrupt(self, features: Tensor) -> Tensor:
-        noisy = features + self.scale * torch.randn_like(features) if self.scale else features
+        noisy = torch.add(features, normal_like(features), alpha=self.scale) if self.scale else features
         return noisy.clamp(0, 1) if self.clip else noisy
 
 
@@ -100,6 +101,5 @@ class Masking(Corruption):
 
 
 def random_bits(count: int, device: torch.device) -> Tensor:
-    """``count`` whole numbers below 2^15, each as likely: four of every draw of 63 bits."""
-    words = torch.empty(-(-count // 4), dtype=torch.int64, device=device).random_()
-    return words.view(torch.int16)[:count] & (2**15 - 1)
+    """``count`` whole numbers below 2^15, each as likely: four of every word of 64 bits."""
+    return random_words(-(-count // 4), device).view(torch.int16)[:count] & (2**15 - 1)
