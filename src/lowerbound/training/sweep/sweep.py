@@ -76,6 +76,7 @@ class Sweep(Training):
         ]
         self.going = list(range(len(self.members)))
         super().__init__(spec, data, Run(where), None, watch, stop, due, device, known)
+        self.compiled = False
         self.model.train()
         minimised = Minimised(self.model, self.objective, self.bound, samples=spec.training.samples)
         self.stack = Stack(minimised, [m.model for m in self.members], self.betas)
