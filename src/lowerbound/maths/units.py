@@ -57,6 +57,8 @@ def log_mean_exp(a: Tensor) -> Tensor:
     >>> log_mean_exp(torch.tensor([[0.0], [float("-inf")]]))
     tensor([-0.6931])
     """
+    if len(a) == 1:
+        return at_least_float32(a).squeeze(0)
     return torch.logsumexp(at_least_float32(a), 0) - math.log(a.shape[0])
 
 

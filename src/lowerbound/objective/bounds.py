@@ -130,9 +130,10 @@ class Iwae(Bound):
         log_weight = terms.log_weight
         if log_weight is None or terms.z is None:
             raise ValueError("terms without weights")
-        if self.gradient == "plain":
+        if self.gradient != "plain":
+            log_weight = log_weight + without_value(terms.q.log_prob(terms.z.detach()))
+        if self.gradient == "plain" or len(log_weight) == 1:  # one sample has all of the weight
             return -mean_examples(log_mean_exp(log_weight))
-        log_weight = log_weight + without_value(terms.q.log_prob(terms.z.detach()))
         share = torch.softmax(log_weight.detach(), 0)
         if self.gradient == "dreg" and terms.z.requires_grad:
             terms.z.register_hook(lambda g: g * share.unsqueeze(-1))

@@ -83,9 +83,11 @@ class PairSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, weights: Tensor, sizes: Sequence[float], family: str) -> Tensor:
+        shape, a = a.shape, a.reshape(-1, *a.shape[-2:])
         squares = sum_latent(a.square())
+        apart = squares[:, :, None] + squares[:, None, :]
         with full_precision(a.device):
-            squared = (squares[..., :, None] + squares[..., None, :]).sub_(2 * a @ a.mT).clamp_(min=0)
+            squared = torch.baddbmm(apart, a, a.mT, alpha=-2).clamp_(min=0)
         value, slope, k = torch.zeros_like(squared), torch.zeros_like(squared), torch.empty_like(squared)
         for size in sizes:
             if family == "imq":  # k = size / (size + squared)
@@ -98,8 +100,8 @@ class PairSum(torch.autograd.Function):
                 slope.add_(k, alpha=-1 / size)
         pull = slope.mul_(weights)
         with full_precision(a.device):
-            ctx.save_for_backward(4 * (pull.sum(-1, keepdim=True) * a - pull @ a))
-        return value.mul_(weights).sum((-2, -1))
+            ctx.save_for_backward(torch.baddbmm(pull.sum(-1, keepdim=True) * a, pull, a, alpha=-1).mul_(4).view(shape))
+        return value.mul_(weights).sum((-2, -1)).view(shape[:-2])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
