@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 from itertools import count
@@ -12,18 +13,28 @@ import torch
 
 from lowerbound import data as data_floor
 from lowerbound.errors import InputError, Interrupted, NonFiniteError
+from lowerbound.training.compiled import find_compiler
 from lowerbound.training.load import load
 from lowerbound.training.loop import resume as resume_run
 from lowerbound.training.loop import train
+from lowerbound.training.randomness import order
 from lowerbound.training.run import Run
+from lowerbound.training.spec import Spec, merge
 from lowerbound.training.sweep import betas_of, resume, sweep
+from lowerbound.training.sweep.compiled import CompiledSweep
 from lowerbound.training.sweep.members import member
 from lowerbound.training.watch import Watch
 
-from .small import blobs, spec, stripes
+from .small import blobs, contents, spec, stripes
 
 BETAS = [0.1, 1.0, 4.0]
 DOUBLE = {"precision": "float64"}
+
+
+def fresh():
+    """Grey rows, drawn anew at every step: what is drawn before the noise moves it."""
+    x = np.random.default_rng(0).random((300, 12)).astype(np.float32)
+    return dataclasses.replace(data_floor.from_array(x, binarise="fresh"), name="fresh")
 
 
 def alone(settings, betas, data, folder):
@@ -211,6 +222,65 @@ def test_a_long_sweep_is_trained(tmp_path):
     with pytest.raises(Interrupted):
         sweep(settings, BETAS, stripes(), tmp_path / "sweep", stop=lambda: 15 if next(calls) == 3 else None)
     assert [int(Run(tmp_path / "sweep" / f"beta-{b:g}").checkpoints()[-1].name) for b in BETAS] == [3] * 3
+
+
+COMPILED = {
+    "plain": {},
+    "fresh noise, ragged, clip, decay": {"training": {"batch": 37, "clip": 5.0, "samples": 3, "decay": "cosine"}},
+    "warm-up": {"schedule": {"name": "linear", "epochs": 1}},
+    "corrupted": {"corruption": {"name": "masking"}},
+    "vampprior": {"prior": {"name": "vampprior", "components": 5}},
+}
+compiler = pytest.mark.skipif(not find_compiler(), reason="no C++ compiler")
+
+
+@compiler
+@pytest.mark.parametrize("case", COMPILED)
+def test_a_compiled_sweep_is_the_eager_one_up_to_rounding(tmp_path, monkeypatch, case):
+    taken = []
+    own = CompiledSweep._block
+    monkeypatch.setattr(CompiledSweep, "_block", lambda self, i: taken.append((len(self.waiting), i)) or own(self, i))
+    settings = spec(**merge({"training": {"epochs": 4, **DOUBLE}}, COMPILED[case]))
+    runs = [
+        sweep(Spec.of(merge(settings.settings(), {"training": {"compile": how}})), BETAS, fresh(), tmp_path / how)
+        for how in ("on", "off")
+    ]
+    assert {i for _, i in taken} == {0, 1, 2}
+    assert max(n for n, _ in taken) > 1, "blocks of several steps"
+    for mine, theirs in zip(*runs, strict=True):
+        assert_equal_runs(mine, theirs, 1e-9)
+
+
+@compiler
+@pytest.mark.parametrize("steps", [0, 3, 8, 12])
+def test_a_stopped_compiled_sweep_goes_on_as_if_never_stopped(tmp_path, steps):
+    settings = spec(training={"compile": "on"})
+    whole = sweep(settings, BETAS, fresh(), tmp_path / "whole")
+    calls = count()
+    with pytest.raises(Interrupted):
+        sweep(settings, BETAS, fresh(), tmp_path / "sweep", stop=lambda: 15 if next(calls) == steps else None)
+    for mine, its in zip(resume(tmp_path / "sweep", fresh()), whole, strict=True):
+        assert contents(mine.path) == contents(its.path)
+
+
+@compiler
+def test_a_compiled_member_that_diverges_is_named_at_its_step(tmp_path):
+    """A row is spoilt in the middle of a block: no member keeps what came after the steps before it."""
+    rows = order(0, 0, 240)
+    settings, found = spec(training={"compile": "on", "epochs": 1}), {}
+    for how in ("on", "off"):
+        data = stripes()
+        spoil = Watch()
+        spoil.on_start = lambda *said, x=data.splits["train"].x: x[rows[4 * 32 + 5]].fill_(float("inf"))
+        given = Spec.of(merge(settings.settings(), {"training": {"compile": how}}))
+        with pytest.raises(NonFiniteError, match=r"^beta 0\.1: .* at step 4") as found[how]:
+            sweep(given, BETAS, data, tmp_path / how, watch=spoil)
+    assert str(found["on"].value) == str(found["off"].value)
+    for b in BETAS:
+        mine, its = (Run(tmp_path / how / f"beta-{b:g}") for how in ("on", "off"))
+        assert mine.checkpoints()[-1].name == its.checkpoints()[-1].name if its.checkpoints() else True
+        for name, tensor in mine.weights().items():
+            torch.testing.assert_close(tensor, its.weights()[name], rtol=1e-4, atol=1e-4)
 
 
 REFUSED = {

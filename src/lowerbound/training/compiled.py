@@ -67,15 +67,21 @@ class _Loss(nn.Module):
 
 
 def wanted(
-    spec: Spec, players: Sequence[Player], kind: str, examples: int, device: torch.device, first: int = 0
+    spec: Spec,
+    players: Sequence[Player],
+    kind: str,
+    examples: int,
+    device: torch.device,
+    first: int = 0,
+    runs: int = 1,
 ) -> bool:
-    """Whether a run's step is to be compiled from epoch ``first`` on: asked for, or worth it and possible.
+    """Whether the step that ``runs`` share is to be compiled from epoch ``first`` on: asked for, or worth it.
 
     Raises:
         InputError: it was asked for and cannot be done; the sentence says why.
     """
     asked, size = spec.training.compile, spec.training.batch
-    steps = (spec.training.epochs - first) * (examples // size)
+    steps = runs * (spec.training.epochs - first) * (examples // size)
     unmeasured = device.type != "cpu"
     if asked == "off" or (asked == "auto" and (unmeasured or steps < (PAYS if dense(spec) else PAYS_LATER))):
         return False

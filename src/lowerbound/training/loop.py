@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ from lowerbound.training.ledger import Ledger, refuse_non_finite
 from lowerbound.training.measure import evaluating, labels_for, measure
 from lowerbound.training.optimise import device_of, learning_rate, make_optimiser, restore, state_tensors
 from lowerbound.training.precision import DTYPES, products_in
-from lowerbound.training.randomness import STEP, borrowed, order, reseed
+from lowerbound.training.randomness import INITIAL, STEP, borrowed, order, reseed
 from lowerbound.training.rehearsal import telling_rows, unchanged
 from lowerbound.training.run import Run
 from lowerbound.training.setup import (
@@ -48,6 +48,8 @@ from lowerbound.training.snapshots import on_log_time
 from lowerbound.training.spec import Spec
 from lowerbound.training.unread import unnamed, unread
 from lowerbound.training.watch import Watch
+
+Graph = TypeVar("Graph", bound=CompiledStep)
 
 
 def train(
@@ -150,8 +152,10 @@ class Training:
         self.rows: list[dict[str, Any]] = []
         self.best: dict[str, Tensor] | None = None
         self.ledger = self._empty_ledger()
-        self.forecast = self._forecast()
-        self.watcher = self._watcher()
+        with borrowed(device):
+            reseed(device, INITIAL, spec.training.seed, 3)  # both look at rows, which may be drawn anew each time
+            self.forecast = self._forecast()
+            self.watcher = self._watcher()
         self.metrics_length = 0
         self.constant = math.ceil(self.objective.schedule.ends)
         """The epoch from which every step is the same: a schedule has ended."""
@@ -241,17 +245,7 @@ class Training:
 
     def _compile(self) -> CompiledStep | None:
         """The step as one graph, tried on the first rows of the run; None where it fails and nobody insisted."""
-        whole = CompiledStep(
-            self.model,
-            self.players[0],
-            self.optimisers[0],
-            self.spec,
-            self.bound.weighted,
-            self._precision,
-            float(self.constant),
-            self.n,
-            fused(self.device),
-        )
+        whole = self._graph(CompiledStep)
         rows = order(self.spec.training.seed, 0, self.n)[: self.spec.training.batch]
         wrong = whole.compile(self._batch(rows))
         if not wrong:
@@ -265,6 +259,20 @@ class Training:
                 mend="use the machine the run began on" if taken else "leave it at auto",
             )
         return None
+
+    def _graph(self, kind: type[Graph]) -> Graph:
+        """The step of this run, not compiled yet."""
+        return kind(
+            self.model,
+            self.players[0],
+            self.optimisers[0],
+            self.spec,
+            self.bound.weighted,
+            self._precision,
+            float(self.constant),
+            self.n,
+            fused(self.device),
+        )
 
     def _epoch(self) -> None:
         if self.compiled and self.whole is None and self.epoch >= self.constant:

@@ -182,8 +182,24 @@ class StackedLedger:
         self.rate += terms.rate.detach().sum(1, dtype=torch.float64)
         self.objective += n * terms.losses.detach()
         self.gradient_norm += self.norms
+        self.count(n)
+
+    def add_sums(self, sums: Tensor) -> None:
+        """Add what steps that were counted gave each member (M, 4 + columns), as a compiled step gives it."""
+        self.distortion += sums[:, 0]
+        self.objective += sums[:, 1]
+        self.gradient_norm += sums[:, 2]
+        self.rate += sums[:, 4:]
+
+    def count(self, n: int) -> None:
+        """Count one step on n examples."""
         self.examples += n
         self.steps += 1
+
+    def take_back(self, n: int, steps: int) -> None:
+        """Uncount steps on n examples that added nothing."""
+        self.examples -= n
+        self.steps -= steps
 
     def of(self, i: int) -> Ledger:
         """The ledger of member ``i``, as its own run would have kept it."""

@@ -24,12 +24,14 @@ from lowerbound.data.dataset import Data
 from lowerbound.errors import InputError, NonFiniteError
 from lowerbound.objective import Minimised, Player
 from lowerbound.training.alarms import Alarm
+from lowerbound.training.compiled import wanted
 from lowerbound.training.loop import Training
 from lowerbound.training.optimise import device_of, make_optimiser
 from lowerbound.training.randomness import STEP, borrowed, reseed
 from lowerbound.training.run import Run, to_json
 from lowerbound.training.setup import environment, refuse_other_data
 from lowerbound.training.spec import Spec
+from lowerbound.training.sweep.compiled import CompiledSweep, MemberStep
 from lowerbound.training.sweep.members import checked, member, name_of, refuse
 from lowerbound.training.sweep.stack import Stack, StackedLedger, hand_out, take_in
 from lowerbound.training.watch import Watch
@@ -76,7 +78,10 @@ class Sweep(Training):
         ]
         self.going = list(range(len(self.members)))
         super().__init__(spec, data, Run(where), None, watch, stop, due, device, known)
-        self.compiled = False
+        runs = len(self.betas)
+        self.compiled = device.type == "cpu" and wanted(
+            spec, self.players, known.kind, self.n, device, self.constant, runs
+        )
         self.model.train()
         minimised = Minimised(self.model, self.objective, self.bound, samples=spec.training.samples)
         self.stack = Stack(minimised, [m.model for m in self.members], self.betas)
@@ -97,6 +102,11 @@ class Sweep(Training):
             what = f"a model of {names} cannot be trained as one stack: {wrong}"
             raise InputError(what, where="sweep", mend="train its betas one by one: lowerbound train --beta")
 
+    def _graph(self, kind: Any) -> Any:
+        """The step of the first member, which does for all."""
+        first = self.members[0]
+        return CompiledSweep(first._graph(MemberStep), self.stack, self.optimisers[0], self.betas)
+
     def _empty_ledger(self) -> Any:
         return StackedLedger(len(self.members), self.model.rate_width, self.device)
 
@@ -111,7 +121,9 @@ class Sweep(Training):
         shown = ", ".join(f"{beta:g}" for beta in self.betas)
         sweep = f"A sweep of objective = distortion + beta x rate over beta = {shown}, as one stack."
         shared = "All members start from the same weights and see the same rows and the same noise."
-        return [*self.model.words(self.summary), sweep, shared]
+        said = [*self.model.words(self.summary), sweep, shared]
+        one = "A member's step is one compiled graph, which all share; compiling takes some ten seconds."
+        return [*said, one] if self.compiled else said
 
     def begin(self) -> None:
         """Announce the sweep, and raise what is known of each member before the first step."""
