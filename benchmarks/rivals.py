@@ -113,7 +113,7 @@ def by_hand(network: Network, x: Tensor, batch: int, compiled: bool = False) -> 
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     if compiled:
         model = torch.compile(model, dynamic=False)
-    return _epoch(model, optimiser, lambda: (x[rows] for rows in torch.randperm(len(x)).split(batch)))
+    return _epoch(model, optimiser, lambda: (x.index_select(0, rows) for rows in torch.randperm(len(x)).split(batch)))
 
 
 def _epoch(model: Any, optimiser: Any, batches: Callable[[], Any]) -> Round:

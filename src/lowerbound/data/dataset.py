@@ -93,7 +93,8 @@ class Data:
         was drawn once, from the published seed.
         """
         x = self.splits[split].x
-        taken = x[rows] if isinstance(x, Tensor) else torch.from_numpy(x[rows.cpu().numpy()])
+        tensor = isinstance(x, Tensor)
+        taken = x.index_select(0, rows.to(x.device)) if tensor else torch.from_numpy(x[rows.cpu().numpy()])
         if split == "train" and self.binarisation == "fresh":
             return torch.bernoulli(taken)
         return taken
