@@ -507,6 +507,24 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "for first in range(0, max(1, len(chosen) - 999), 1000):",
         ("training/test_codes.py::test_a_draw_belongs",),
     ),
+    "a compiled sweep: every member draws noise of its own": (
+        "training/sweep/compiled.py",
+        "            torch.set_rng_state(state)\n",
+        "",
+        ("training/test_sweep.py::test_a_compiled_sweep_is_the_eager_one",),
+    ),
+    "a compiled sweep: a block that went wrong is kept": (
+        "training/sweep/compiled.py",
+        "            torch._foreach_copy_(self.whole, self.kept)\n",
+        "",
+        ("training/test_sweep.py::test_a_compiled_member_that_diverges",),
+    ),
+    "a compiled step: what is not finite is summed": (
+        "training/compiled.py",
+        "return torch.where(sound, sums, 0.0)",
+        "return sums",
+        ("training/test_compiled.py::test_a_step_that_is_not_finite",),
+    ),
     "holes: the last draws of the prior dropped": (
         "maths/surgery.py",
         "for part in z.split(rows)]",

@@ -128,6 +128,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_named(tmp_path, monkey
     with pytest.raises(NonFiniteError, match="step 1, rows 3 of the training split"):
         training._settle(rows.repeat(8))
     assert (training.step, training.position, training.ledger.steps, training.ledger.examples) == (1, 1, 1, 32)
+    assert torch.isfinite(training.ledger.sums).all()
 
 
 def test_a_graph_that_gives_other_numbers_is_not_used(tmp_path, monkeypatch):
