@@ -5,6 +5,7 @@ Random tests are seeded; what is noisy is held to four or five standard errors, 
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -299,3 +300,12 @@ def test_bad_wishes_are_refused(run, monkeypatch):
     monkeypatch.setattr(model.posterior, "density", False, raising=False)
     with pytest.raises(InputError, match="no density"):
         impute(trained, x)
+
+
+def test_the_error_of_one_row_is_a_dash():
+    coverages = importlib.import_module("lowerbound.readers.impute.coverage")
+    away, inside = np.ones((1, 4), dtype=bool), np.ones((1, 4), dtype=bool)
+    column = coverages.Column("a", 4, 4, 0.9)
+    found = coverages.Coverage([column], coverages.whole(away, inside), 0.9, 19, 0.25, 1, "test", np.zeros(4))
+    assert "all cells: 100.0% ± - covered" in "\n".join(found.lines())
+    assert found.json()["covered"]["stderr"] is None

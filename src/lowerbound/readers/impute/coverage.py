@@ -77,7 +77,7 @@ class Coverage:
             "hidden_share": self.hidden,
             "draws": self.draws,
             "nominal": self.nominal,
-            "covered": {"value": self.whole.value, "stderr": self.whole.stderr, "n": self.whole.n, "unit": "share"},
+            "covered": self.whole.json(),
             "columns": [column.json() for column in self.columns],
         }
 
@@ -91,7 +91,8 @@ class Coverage:
             f"{c.name:<{wide}}  {c.cells:>6}  {c.share:8.1%}  {c.nominal:8.1%}  {c.stderr:10.1%}  {c.score:+5.1f}"
             for c in shown
         ]
-        whole = f"all cells: {self.whole.value:.1%} ± {self.whole.stderr:.1%} covered (error over rows), nominal "
+        error = f"{self.whole.stderr:.1%}" if np.isfinite(self.whole.stderr) else "-"
+        whole = f"all cells: {self.whole.value:.1%} ± {error} covered (error over rows), nominal "
         rest = len(self.columns) - len(shown)
         left = f", {rest} columns nearer to it not shown" if rest else ""
         about = f"{self.hidden:.0%} of the cells of {self.rows:,} rows of {self.split} hidden, {self.draws} draws each"
@@ -158,5 +159,5 @@ def whole(away: np.ndarray, inside: np.ndarray) -> Estimate:
     """The share of all hidden cells, with the error of a ratio over rows."""
     cells, held = (a.reshape(len(away), -1).sum(1) for a in (away, away & inside))
     share = held.sum() / cells.sum()
-    spread = np.sqrt(np.square(held - share * cells).sum()) / cells.sum()
+    spread = np.sqrt(np.square(held - share * cells).sum()) / cells.sum() if (cells > 0).sum() > 1 else np.inf
     return Estimate(float(share), float(spread), "share", int(cells.sum()))
