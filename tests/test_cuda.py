@@ -7,15 +7,15 @@ from itertools import count
 import pytest
 import torch
 
-from lowerbound.errors import InputError, Interrupted, NonFiniteError
+from lowerbound.errors import InputError, Interrupted
 from lowerbound.objective import Player
 from lowerbound.readers.log_likelihood import log_likelihood
 from lowerbound.training import compiled
 from lowerbound.training.load import load
-from lowerbound.training.loop import Training, resume, train
+from lowerbound.training.loop import resume, train
 from lowerbound.training.measure import measure
 from lowerbound.training.run import Run
-from lowerbound.training.watch import Watch
+from lowerbound.training.sweep import sweep
 
 from .training.small import blobs, contents, spec, stripes
 from .training.test_compiled import CASES
@@ -31,6 +31,8 @@ def settings(**training):
 def test_only_cuda_computes_in_tf32(tmp_path):
     with pytest.raises(InputError, match=r"training\.precision: only CUDA"):
         train(spec(training={"device": "cpu", "precision": "tf32"}), stripes(), tmp_path / "run")
+    with pytest.raises(InputError, match=r"training\.precision: only CUDA"):
+        sweep(spec(training={"device": "cpu", "precision": "tf32"}), [0.5, 1.0], stripes(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -84,27 +86,6 @@ def test_stopped_and_resumed_it_is_bitwise_equal(tmp_path, how, step):
         train(settings(compile=how), stripes(), tmp_path / "run", stop=lambda: 15 if next(calls) == step else None)
     resume(tmp_path / "run", stripes())
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
-
-
-@cuda
-def test_a_step_that_is_not_finite_is_named_though_it_is_looked_at_later(tmp_path):
-    data = stripes()
-    given = (settings(compile="on"), data, Run(tmp_path / "run"), None, Watch(), lambda: None, lambda: False, GPU)
-    training = Training(*given)
-    training.run.create(training.spec, data.record, {}, "0")
-    training.model.train()
-    training.whole = training._compile()
-    assert training.whole.look > 3
-    rows = torch.arange(32, device=GPU)
-    training._step(rows)
-    before = [p.detach().clone() for p in training.players[0].parameters]
-    training.near.splits["train"].x[3] = float("nan")
-    for _ in range(2):
-        training._step(rows)
-    assert all(torch.equal(a, b) for a, b in zip(before, training.players[0].parameters, strict=True))
-    with pytest.raises(NonFiniteError, match="step 1, rows 3 of the training split"):
-        training._settle(rows.repeat(8))
-    assert (training.step, training.ledger.steps) == (1, 1)
 
 
 def test_what_was_never_measured_is_not_done_unasked():

@@ -110,17 +110,22 @@ def test_every_part_that_is_compiled_gives_the_eager_numbers(tmp_path, case, dat
         assert rows[0][key] == pytest.approx(rows[1][key], rel=1e-4), key
 
 
-def test_a_step_that_is_not_finite_changes_nothing_and_is_named(tmp_path, monkeypatch):
+CUDA = pytest.param(torch.device("cuda", 0), marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))
+
+
+@pytest.mark.parametrize("device", [torch.device("cpu"), CUDA])
+def test_a_step_that_is_not_finite_changes_nothing_and_is_named(tmp_path, device):
     """The graph leaves the weights as they were; the eager step then says which term, step and rows."""
-    cpu = torch.device("cpu")
-    training = Training(settings(), stripes(), Run(tmp_path / "run"), None, Watch(), lambda: None, lambda: False, cpu)
+    given = (settings(device=str(device)), stripes(), Run(tmp_path / "run"), None, Watch(), lambda: None, lambda: False)
+    training = Training(*given, device)
     training.run.create(training.spec, training.data.record, {}, "0")
     training.model.train()
     training.whole = training._compile()
-    rows = torch.arange(32)
+    assert training.whole.look > 3 or device.type == "cpu"
+    rows = torch.arange(32, device=device)
     training._step(rows)
     before = [p.detach().clone() for p in training.players[0].parameters]
-    training.data.splits["train"].x[3] = float("nan")
+    training.near.splits["train"].x[3] = float("nan")
     for _ in range(2):
         training._step(rows)
     assert all(torch.equal(a, b) for a, b in zip(before, training.players[0].parameters, strict=True))

@@ -13,8 +13,25 @@ from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import mean_samples
 
 
+class Counted:
+    """What counts steps, and the examples they were on."""
+
+    examples: int
+    steps: int
+
+    def count(self, n: int) -> None:
+        """Count one step on n examples whose terms are in the sums."""
+        self.examples += n
+        self.steps += 1
+
+    def take_back(self, n: int, steps: int) -> None:
+        """Uncount steps on n examples that added nothing."""
+        self.examples -= n
+        self.steps -= steps
+
+
 @dataclass
-class Ledger:
+class Ledger(Counted):
     """Sums over the examples seen in an epoch, each at the weights it was seen with.
 
     *Shapes*: ``rate`` (latent,), ``others`` (further players,), the rest scalars; ``tighter`` is what an
@@ -66,16 +83,6 @@ class Ledger:
         """Count one step by its sums (4 + rate's width,): distortion, objective, gradient norm, tighter, rate."""
         self.sums += sums
         self.count(n)
-
-    def count(self, n: int) -> None:
-        """Count one step on n examples whose terms are in the sums."""
-        self.examples += n
-        self.steps += 1
-
-    def take_back(self, n: int, steps: int) -> None:
-        """Uncount steps on n examples that added nothing."""
-        self.examples -= n
-        self.steps -= steps
 
     def add_other(self, index: int, loss: Tensor, examples: int) -> None:
         """Count one step of a further player."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -30,7 +31,7 @@ from lowerbound.training.labelled import Labels
 from lowerbound.training.ledger import Ledger, refuse_non_finite
 from lowerbound.training.measure import evaluating, labels_for, measure
 from lowerbound.training.optimise import device_of, learning_rate, make_optimiser, restore, state_tensors
-from lowerbound.training.precision import DTYPES, products_in
+from lowerbound.training.precision import dtype_of, products_in
 from lowerbound.training.randomness import INITIAL, STEP, borrowed, order, reseed
 from lowerbound.training.rehearsal import telling_rows, unchanged
 from lowerbound.training.run import Run
@@ -78,10 +79,9 @@ def train(
     run.refuse_existing()
     device = device_of(spec.training.device)
     training = Training(spec, data, run, model, watch or Watch(), stop, due, device)
-    with products_in(spec.training.precision, device):
-        training.rehearse()
+    training.rehearse()
     run.create(spec, data.record, environment(device), __version__)
-    with run.lock(), borrowed(device), products_in(spec.training.precision, device):
+    with run.lock(), borrowed(device):
         training.begin()
         training.go()
     return run
@@ -101,7 +101,7 @@ def resume(
     spec = run.spec()
     refuse_other_data(run, data)
     device = device_of(spec.training.device)
-    with run.lock(), borrowed(device), products_in(spec.training.precision, device):
+    with run.lock(), borrowed(device):
         training = Training(spec, data, run, model, watch or Watch(), stop, due, device)
         if training.recall():
             training.go()
@@ -124,7 +124,7 @@ class Training:
         summary: Summary | None = None,
     ) -> None:
         self.spec, self.data, self.run, self.watch, self.stop, self.due = spec, data, run, watch, stop, due
-        self.device, self.dtype = device, DTYPES[spec.training.precision]
+        self.device, self.dtype = device, dtype_of(spec.training.precision, device)
         self.summary = summary or summarise(data)
         self.model = (model or build(spec, self.summary)).to(device, self.dtype)
         self.objective = objective_of(spec, self.summary)
@@ -210,7 +210,7 @@ class Training:
         Weights, buffers and random numbers are left as they were.
         """
         self.model.train()
-        with borrowed(self.device), unchanged(self.model, *self.aside.values()), self._precision():
+        with borrowed(self.device), unchanged(self.model, *self.aside.values()), self._products(), self._precision():
             reseed(self.device, STEP, self.spec.training.seed, 0)
             batch = self._batch(telling_rows(self.data, self.labels.y))
             if batch.labelled is not None and batch.y is not None:
@@ -239,8 +239,9 @@ class Training:
     def go(self) -> None:
         """Train to the end, or to the first reason to stop."""
         self.model.train()
-        while self.epoch < self.spec.training.epochs and not self._patience_is_over():
-            self._epoch()
+        with self._products():
+            while self.epoch < self.spec.training.epochs and not self._patience_is_over():
+                self._epoch()
         self.finish()
 
     def _compile(self) -> CompiledStep | None:
@@ -323,6 +324,9 @@ class Training:
             self.position, self.step = self.position - back, self.step - back
             self.ledger.take_back(back * self.spec.training.batch, back)
             self._step(self._next(rows), graph=False)
+
+    def _products(self) -> AbstractContextManager[None]:
+        return products_in(self.spec.training.precision, self.device)
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.training.precision == "bfloat16")

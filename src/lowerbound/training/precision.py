@@ -13,18 +13,24 @@ DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.flo
 """Precision -> the type of weights; under bfloat16 they stay float32, and only the networks compute in half."""
 
 
+def dtype_of(precision: str, device: torch.device) -> torch.dtype:
+    """The type of the weights of a run on ``device``.
+
+    Raises:
+        InputError: "tf32" on another device than CUDA.
+    """
+    if precision == "tf32" and device.type != "cuda":
+        raise InputError("only CUDA computes in tf32", where="training.precision", mend="use float32")
+    return DTYPES[precision]
+
+
 @contextmanager
 def products_in(precision: str, device: torch.device) -> Iterator[None]:
     """CUDA's products of float32 with factors rounded to 10 bits under "tf32", and with all 23 otherwise.
 
     Without it convolutions would be rounded unasked, which is torch's default.
-
-    Raises:
-        InputError: "tf32" on another device.
     """
     if device.type != "cuda":
-        if precision == "tf32":
-            raise InputError("only CUDA computes in tf32", where="training.precision", mend="use float32")
         yield
         return
     cudnn = torch.backends.cudnn

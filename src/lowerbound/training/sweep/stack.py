@@ -20,7 +20,7 @@ from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import mean_samples
 from lowerbound.objective import Batch, Minimised
 from lowerbound.objective.objectives import BetaElbo
-from lowerbound.training.ledger import Ledger
+from lowerbound.training.ledger import Counted, Ledger
 from lowerbound.training.sweep.batched import Batched
 
 
@@ -164,7 +164,7 @@ def parameters_of(optimiser: Optimizer) -> list[Parameter]:
     return [p for group in optimiser.param_groups for p in group["params"]]
 
 
-class StackedLedger:
+class StackedLedger(Counted):
     """The ledgers of all members: float64 sums of their terms over an epoch, one number (or row) a member."""
 
     def __init__(self, members: int, width: int, device: torch.device) -> None:
@@ -190,16 +190,6 @@ class StackedLedger:
         self.objective += sums[:, 1]
         self.gradient_norm += sums[:, 2]
         self.rate += sums[:, 4:]
-
-    def count(self, n: int) -> None:
-        """Count one step on n examples."""
-        self.examples += n
-        self.steps += 1
-
-    def take_back(self, n: int, steps: int) -> None:
-        """Uncount steps on n examples that added nothing."""
-        self.examples -= n
-        self.steps -= steps
 
     def of(self, i: int) -> Ledger:
         """The ledger of member ``i``, as its own run would have kept it."""
