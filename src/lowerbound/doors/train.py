@@ -7,19 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lowerbound.doors import options, output, settings
+from lowerbound.doors import options, output, run_flags, settings
+from lowerbound.doors.run_flags import MODEL, RUN, text
 from lowerbound.doors.signals import Clock, Stop
 from lowerbound.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
     from lowerbound.training.run import Run
-
-MODEL, TRAINING, DATA, RUN = "Model and objective", "Training", "Data", "Run"
-
-
-def text(flag: str, help_: str, metavar: str, panel: str) -> Any:
-    """A flag that is read as text: its mistakes are reported together with all others."""
-    return typer.Option(flag, help=help_, metavar=metavar, rich_help_panel=panel)
 
 
 def train(
@@ -32,52 +26,26 @@ def train(
             autocompletion=options.complete_source,
         ),
     ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            help="Recipe by name (see: lowerbound list recipes) or a TOML file; by default one that suits the data.",
-            metavar="NAME",
-            autocompletion=options.complete_recipe,
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    latent: Annotated[str | None, text("--latent", "Latent dimensions.", "N", MODEL)] = None,
+    recipe: run_flags.Recipe = None,
+    latent: run_flags.Latent = None,
     beta: Annotated[
         str | None, text("--beta", "Weight of the rate in the objective; 1 is the bound itself.", "X", MODEL)
     ] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-s",
-            "--set",
-            help="Any option of any part, as part.option=value (see: lowerbound list parts). May be repeated.",
-            metavar="PART.OPTION=VALUE",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    epochs: Annotated[str | None, text("--epochs", "Passes over the training split.", "N", TRAINING)] = None,
-    batch: Annotated[str | None, text("--batch", "Examples a step.", "N", TRAINING)] = None,
-    lr: Annotated[str | None, text("--lr", "Learning rate.", "X", TRAINING)] = None,
-    seed: Annotated[str | None, text("--seed", "Seed of weights, batch order and noise.", "N", TRAINING)] = None,
-    device: Annotated[str | None, text("--device", "auto, cpu or cuda.", "NAME", TRAINING)] = None,
-    precision: Annotated[str | None, text("--precision", "float32, bfloat16 or float64.", "NAME", TRAINING)] = None,
+    sets: run_flags.Settings = None,
+    epochs: run_flags.Epochs = None,
+    batch: run_flags.Batch = None,
+    lr: run_flags.Rate = None,
+    seed: run_flags.Seed = None,
+    device: run_flags.Device = None,
+    precision: run_flags.Precision = None,
     threads: options.Threads = None,
     data_dir: options.DataDir = None,
-    binarise: Annotated[
-        str | None, text("--binarise", "default, none, threshold, fixed or fresh.", "HOW", DATA)
-    ] = None,
-    kind: Annotated[
-        str | None, text("--kind", "What a value is: auto, binary, unit, levels, real, count or table.", "KIND", DATA)
-    ] = None,
-    array: Annotated[str | None, text("--array", "Which array of an .npz file.", "NAME", DATA)] = None,
-    labels: Annotated[str | None, text("--labels", "Column of a table to use as labels only.", "NAME", DATA)] = None,
-    valid: Annotated[
-        str | None, text("--valid", "Share of the examples held out to choose the checkpoint: 0.1.", "X", DATA)
-    ] = None,
-    test: Annotated[
-        str | None, text("--test", "Share of the examples held out to the very end: 0.1.", "X", DATA)
-    ] = None,
+    binarise: run_flags.Binarise = None,
+    kind: run_flags.Kind = None,
+    array: run_flags.Array = None,
+    labels: run_flags.Labels = None,
+    valid: run_flags.Valid = None,
+    test: run_flags.Test = None,
     out: Annotated[
         Path | None,
         typer.Option(
