@@ -519,6 +519,12 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "",
         ("training/test_sweep.py::test_a_compiled_member_that_diverges",),
     ),
+    "a compiled step: what is too small is kept": (
+        "training/compiled.py",
+        "return (a + COARSE) - COARSE",
+        "return a + (COARSE - COARSE)",
+        ("training/test_compiled.py::test_what_is_too_small",),
+    ),
     "a compiled step: what is not finite is summed": (
         "training/compiled.py",
         "return torch.where(sound, sums, 0.0)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import count
 
 import pytest
@@ -10,7 +11,8 @@ import torch
 from lowerbound.errors import InputError, Interrupted, NonFiniteError
 from lowerbound.objective import Player
 from lowerbound.training import compiled
-from lowerbound.training.compiled import CompiledStep
+from lowerbound.training.compiled import CompiledStep, in_range
+from lowerbound.training.graphs import OPTIONS, inductor, traced
 from lowerbound.training.loop import Training, resume, train
 from lowerbound.training.run import Run
 from lowerbound.training.watch import Watch
@@ -51,6 +53,17 @@ def test_stopped_and_resumed_it_is_bitwise_equal(tmp_path, whole, step):
         train(settings(), stripes(), tmp_path / "run", stop=lambda: 15 if next(calls) == step else None)
     resume(tmp_path / "run", stripes())
     assert contents(tmp_path / "run") == contents(whole)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_too_small_to_matter_is_zero_once_compiled_too():
+    """A compiler that took the sum and the difference for each other's inverse would leave it as it is."""
+    given = torch.tensor([1e-20, -3e-18, 2e-17, -0.3, math.inf, math.nan]).repeat(100)
+    graph = inductor(traced(in_range, [given]), [given], options=OPTIONS["cpu"])
+    for found in (in_range(given)[:6], graph(given)[:6]):
+        assert found[:2].tolist() == [0, 0]
+        assert found[2:5].tolist() == pytest.approx([2e-17, -0.3, math.inf], rel=1e-6, abs=4e-18)
+        assert found[5].isnan()
 
 
 def warm(**training):

@@ -44,9 +44,10 @@ PAYS = 20_000
 """Steps from which a run is compiled unasked: compiling takes some ten seconds, a step gains half a millisecond."""
 PAYS_LATER = 60_000
 """The same for networks that are not fully connected, whose step gains only a twentieth."""
-TINY = 1e-17
-"""A gradient or first moment below this is 0: beside Adam's eps of 1e-8 it moves no weight, but its square leaves the
-range of float32, where arithmetic is a hundred times slower."""
+COARSE = 1e-10
+"""Gradients and first moments are rounded to multiples of 7e-18, the spacing of float32 here, to 0 below half of that.
+That moves no weight beside Adam's eps of 1e-8; but squares of smaller ones leave the range of float32, where arithmetic
+is a hundred times slower."""
 LOOK = {"cpu": 1, "cuda": 64}
 """Steps after which a look whether all were finite; on CUDA each waits for the device."""
 
@@ -304,8 +305,8 @@ def squares_of(g: Tensor) -> Tensor:
 
 
 def in_range(a: Tensor) -> Tensor:
-    """``a`` with 0 for what is too small to matter; NaN stays NaN."""
-    return torch.where(a.abs() < TINY, 0.0, a)
+    """``a`` with 0 for what is too small to matter; NaN stays NaN. Two sums are quicker than a comparison a number."""
+    return (a + COARSE) - COARSE
 
 
 def agree(a: Tensor, b: Tensor, tolerance: float) -> bool:

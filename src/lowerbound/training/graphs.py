@@ -15,7 +15,7 @@ from lowerbound.objective.regularisers import pairs_compiled
 LARGE = 1_000_000
 """Multiplications from which a product is worth a call out of the graph."""
 NARROW = 128
-"""Inner size up to which the second factor of a product is turned round, so that it is called without Python."""
+"""Inner size up to which the second factor of a product is turned round before: its rows are short."""
 SOLID: dict[str, Any] = {"memory_format": torch.contiguous_format}
 OPTIONS: dict[str, dict[str, Any]] = {
     "cpu": {"cpp_wrapper": True, "fallback_random": True},
@@ -65,14 +65,8 @@ def inductor(graph: torch.fx.GraphModule, arguments: list[Tensor], options: dict
 
 
 _LIB = torch.library.Library("lowerbound", "FRAGMENT")
-for _name, _operation in (("product", products.product), ("linear", lambda a, w: products.product(a, w.t()))):
-    _LIB.define(f"{_name}(Tensor a, Tensor b) -> Tensor")
-    _LIB.impl(_name, _operation, "CPU")
-
-
-@torch.library.register_fake("lowerbound::product")
-def _product_shape(a: Tensor, b: Tensor) -> Tensor:
-    return a.new_empty(a.shape[0], b.shape[1])
+_LIB.define("linear(Tensor a, Tensor w) -> Tensor")
+_LIB.impl("linear", lambda a, w: products.product(a, w.t()), "CPU")
 
 
 @torch.library.register_fake("lowerbound::linear")
@@ -86,9 +80,15 @@ def call_without_python() -> None:
     try:
         from torch._inductor import ir, lowering, mkldnn_ir
 
-        create = mkldnn_ir.LinearUnary.create
+        class Linear(mkldnn_ir.LinearUnary):  # type: ignore[misc]
+            """Asked for with its weights as they lie: oneDNN turns them round as it reads, which costs nothing."""
+
+            @classmethod
+            def require_contiguous(cls, x: Any) -> Any:
+                return x if isinstance(x, ir.ReinterpretView) else super().require_contiguous(x)
+
         lowering.register_lowering(torch.ops.lowerbound.linear.default, type_promotion_kind=None)(
-            lambda a, w: ir.TensorBox.create(create(a, w, None, "none", [], ""))
+            lambda a, w: ir.TensorBox.create(Linear.create(a, w, None, "none", [], ""))
         )
     except (ImportError, AttributeError, TypeError):
         return
@@ -105,13 +105,10 @@ def quick_products(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
         if not products.quick(value.dtype, value.device) or value.numel() * inner < LARGE:
             continue
         with graph.graph.inserting_before(node):
-            a, w = solid(graph, a), graph.graph.call_function(aten.t.default, (b,))
-            turned = b.meta["val"].t().is_contiguous()
-            if turned or inner <= NARROW:
-                w = w if turned else graph.graph.call_function(aten.clone.default, (w,), SOLID)
-                new = graph.graph.call_function(torch.ops.lowerbound.linear.default, (a, w))
-            else:
-                new = graph.graph.call_function(torch.ops.lowerbound.product.default, (a, b))
+            w = graph.graph.call_function(aten.t.default, (b,))
+            if inner <= NARROW and not b.meta["val"].t().is_contiguous():
+                w = graph.graph.call_function(aten.clone.default, (w,), SOLID)
+            new = graph.graph.call_function(torch.ops.lowerbound.linear.default, (solid(graph, a), w))
             if bias:
                 new = graph.graph.call_function(aten.add.Tensor, (new, bias[0]))
         node.replace_all_uses_with(new)
