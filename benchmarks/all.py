@@ -26,7 +26,7 @@ PARTS: dict[str, list[str]] = {
     "sweep": ["sweep.py"],
     "growth": ["growth.py"],
 }
-QUICK = {"sweep": ["--rounds", "2", "--steps", "60"], "family": ["--rounds", "3", "--steps", "40"]}
+QUICK = {"sweep": ["--rounds", "2", "--steps", "60"], "family": ["--rounds", "12"]}
 """What makes a part quick, where it has no --quick of its own."""
 
 

@@ -1,13 +1,13 @@
 """Throughput of the family's members beside the plain VAE's, in one launch, as ratios.
 
-    python benchmarks/family.py [--rounds 5] [--steps 60] [--threads 2] [--latent 20]
+    python benchmarks/family.py [--rounds 20] [--steps 10] [--threads 2] [--latent 20]
         [--only mmd ...] [--json out.json]
 
 Every member trains a 784-500-20-500-784 network on batches of 100 binary pictures through the library's own loop,
-ledger and all: step by step as a short run does, and as one compiled graph, which a run of 20,000 steps gets unasked,
+ledger and all: step by step as a short run does, and as one compiled graph, which a run of 10,000 steps gets unasked,
 where that can be. Each member is timed right before and right after a plain VAE that has taken as
 many steps, so that what else the machine does falls on both alike; the ratio is the median of the plain VAE's time by
-the member's: 1 is as fast, 0.5 takes twice as long.
+the member's: 1 is as fast, 0.5 takes twice as long. Many short turns repeat to 0.02, a few long ones of as many steps to 0.05.
 
 A full covariance and categorical codes have wider layers than the plain VAE of as many latents. They stand in the table
 beside that one, and once more beside a plain VAE with as many weights, whose latents are more: what its own arithmetic
@@ -103,8 +103,8 @@ def steps(training: Training, count: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--latent", type=int, default=20)
     parser.add_argument("--only", nargs="+", choices=list(MEMBERS), metavar="MEMBER", help="these members alone")

@@ -6,7 +6,7 @@ The network is 784-512-20-512-784 (ReLU, Bernoulli, Adam at 1e-3, float32) on bi
 norms and non-finite checks are on in all. A round trains all members for ``--steps`` steps in each of the four ways, so
 that a drift of the machine's speed falls on all. Counted is the time from the first step to the end of the epoch;
 compiling, building models and writing folders is not. What a person gets unasked depends on the steps of a run: a sweep
-of 12 is compiled from 1,667 on, a run alone from 20,000 on. With a CUDA device both run there, step by step
+of 12 is compiled from 834 on, a run alone from 10,000 on. With a CUDA device both run there, step by step
 (--device cuda).
 """
 

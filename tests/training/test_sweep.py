@@ -216,9 +216,9 @@ def test_a_member_that_diverges_is_named_and_all_keep_their_last_good_weights(tm
 
 
 def test_a_long_sweep_is_trained(tmp_path):
-    """20,000 steps, from which a run alone is compiled: the stack was asked for weights that are not its own."""
+    """10,000 steps, from which a run alone is compiled: the stack was asked for weights that are not its own."""
     calls = count()
-    settings = spec(training={"epochs": 20_000, "batch": 240})
+    settings = spec(training={"epochs": 10_000, "batch": 240})
     with pytest.raises(Interrupted):
         sweep(settings, BETAS, stripes(), tmp_path / "sweep", stop=lambda: 15 if next(calls) == 3 else None)
     assert [int(Run(tmp_path / "sweep" / f"beta-{b:g}").checkpoints()[-1].name) for b in BETAS] == [3] * 3

@@ -97,7 +97,7 @@ class Masking(Corruption):
         if not self.share:
             return features
         bits = random_bits(features.numel(), features.device).view(features.shape)
-        return torch.where(bits >= min(round(self.share * 2**15), 2**15 - 1), features, 0.0)
+        return features.masked_fill(bits < min(round(self.share * 2**15), 2**15 - 1), 0)
 
 
 def random_bits(count: int, device: torch.device) -> Tensor:

@@ -40,9 +40,10 @@ from lowerbound.training.ledger import Ledger
 from lowerbound.training.randomness import borrowed
 from lowerbound.training.spec import Spec
 
-PAYS = 20_000
-"""Steps from which a run is compiled unasked: compiling takes some ten seconds, a step gains half a millisecond."""
-PAYS_LATER = 60_000
+PAYS = 10_000
+"""Steps from which a run is compiled unasked: compiling takes ten to twenty seconds, a step gains one to four
+milliseconds where the processor is one that MKL does not favour, half a millisecond where it is."""
+PAYS_LATER = 30_000
 """The same for networks that are not fully connected, whose step gains only a twentieth."""
 COARSE = 1e-10
 """Gradients and first moments are rounded to multiples of 7e-18, the spacing of float32 here, to 0 below half of that.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
@@ -65,7 +66,7 @@ class MMD(Regulariser):
 
     def distance(self, z: Tensor, p: Tensor, spread: Tensor) -> Tensor:
         """MMD^2, unbiased, of codes z (..., n, width) and draws of the prior p (..., m, width): (...)."""
-        weights = pair_weights(z.shape[-2], p.shape[-2], z)
+        weights = pair_weights(z.shape[-2], p.shape[-2], z.dtype, z.device)
         return PairSum.apply(torch.cat([z, p], -2) / spread.detach().to(z).sqrt(), weights, self.scales, self.family)
 
     def words(self) -> str:
@@ -108,9 +109,10 @@ class PairSum(torch.autograd.Function):
         return gradient[..., None, None] * ctx.saved_tensors[0], None, None, None
 
 
-def pair_weights(n: int, m: int, like: Tensor) -> Tensor:
-    """The weight of every pair of n codes and m draws of the prior in the U-statistic: (n + m, n + m)."""
-    weights = like.new_full((n + m, n + m), -1 / (n * m))
+@lru_cache(maxsize=4)
+def pair_weights(n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The weight of every pair of n codes and m draws of the prior in the U-statistic: (n + m, n + m), not to change."""
+    weights = torch.full((n + m, n + m), -1 / (n * m), dtype=dtype, device=device)
     weights[:n, :n] = 1 / (n * (n - 1))
     weights[n:, n:] = 1 / (m * (m - 1))
     return weights.fill_diagonal_(0)

@@ -57,15 +57,18 @@ def mean_log_ratio(
     bits = (-HALF * log_variance.mT).contiguous()  # log2 of 1 / sigma: exp2 takes a quarter of the time of exp
     (latent, n), scale = bits.shape, bits.exp2()
     a = (z.mT[:, None] * scale[..., None]).sub_((mean.mT * scale)[..., None])  # (latent, j, i)
-    each = torch.addcmul(below_highest(bits)[..., None], a, a, value=-HALF)
-    joint, nearer = each.sum(0), math.log2(own / other)
-    for those in (each, joint):
-        those.diagonal(dim1=-2, dim2=-1).add_(nearer)
+    densities = a.new_empty(latent + 1, n, n)
+    each, joint = densities[:latent], densities[latent]
+    torch.addcmul(below_highest(bits)[..., None], a, a, value=-HALF, out=each)
+    torch.sum(each, 0, out=joint)
+    densities.diagonal(dim1=-2, dim2=-1).add_(math.log2(own / other))
     highest = joint.amax(0)
-    P, R = (those.clamp_(min=LEAST).exp2_() for those in (joint.sub_(highest), each))
-    whole, wholes = P.sum(0), R.sum(1)
-    value = mean_of_logs(whole, highest, wholes, other)
-    G = torch.addcmul(P.div_(whole.mul_(n)), R, wholes.mul_(-n).reciprocal_()[:, None], out=R)
+    joint.sub_(highest)
+    wholes = densities.clamp_(min=LEAST).exp2_().sum(1)
+    value = mean_of_logs(wholes[latent], highest, wholes[:latent], other)
+    P, R = joint, each
+    shares = wholes.mul_(n).reciprocal_()
+    G = torch.addcmul(P.mul_(shares[latent]), R, shares[:latent, None], value=-1, out=R)
     total = G.sum(-1)
     pull = G.mul_(a)
     by_z = torch.bmm(scale[:, None], pull).squeeze(1).neg_()
