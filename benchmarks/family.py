@@ -7,7 +7,8 @@ Every member trains a 784-500-20-500-784 network on batches of 100 binary pictur
 ledger and all: step by step as a short run does, and as one compiled graph, which a run of 10,000 steps gets unasked,
 where that can be. Each member is timed right before and right after a plain VAE that has taken as
 many steps, so that what else the machine does falls on both alike; the ratio is the median of the plain VAE's time by
-the member's: 1 is as fast, 0.5 takes twice as long. Many short turns repeat to 0.02, a few long ones of as many steps to 0.05.
+the member's: 1 is as fast, 0.5 takes twice as long. Medians of many short turns repeat better than those of a few long
+ones of as many steps: to 0.02 instead of 0.05.
 
 A full covariance and categorical codes have wider layers than the plain VAE of as many latents. They stand in the table
 beside that one, and once more beside a plain VAE with as many weights, whose latents are more: what its own arithmetic

@@ -111,7 +111,7 @@ class PairSum(torch.autograd.Function):
 
 @lru_cache(maxsize=4)
 def pair_weights(n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The weight of every pair of n codes and m draws of the prior in the U-statistic: (n + m, n + m), not to change."""
+    """What each pair of n codes and m draws of the prior weighs in the U-statistic: (n + m, n + m), the same object."""
     weights = torch.full((n + m, n + m), -1 / (n * m), dtype=dtype, device=device)
     weights[:n, :n] = 1 / (n * (n - 1))
     weights[n:, n:] = 1 / (m * (m - 1))
