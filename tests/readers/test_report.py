@@ -135,6 +135,14 @@ def test_the_plane_of_two_latents_has_the_axes_of_the_one_decoded_below(digits, 
     assert seen == [("mean of z0", "mean of z1")]
 
 
+def test_classes_that_lie_on_each_other_are_named_beside_the_plane_and_others_in_it():
+    labels, apart = np.arange(40) % 4, np.array([[0, 0], [0, 3], [3, 0], [3, 3]])
+    for middles, legend in ((apart, False), (0.01 * apart, True)):
+        drawn = figures.plane(middles[labels], labels, list("abcd"), ("x", "y"), circles=True)
+        assert ("legend_1" in drawn) is legend
+        assert [drawn.count(f">{name}</text>") for name in "abcd"] == [1] * 4
+
+
 def test_one_epoch_is_a_point_with_one_tick():
     drawn = figures.curves([1], [figures.Curve("bound, nats per example", [-100.0], [-101.0])], 1)
     assert drawn.count(">1</text>") == 1

@@ -52,6 +52,8 @@ STYLE: Any = {
 }
 CLASSES = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#999999", "#EE7733", "#009988", "#9970AB")
 """Ten class colours after Paul Tol's bright and vibrant sets; classes carry their name in the plot besides."""
+CROWDED = 0.03
+"""Share of the width of a plane below which two names written in it would lie on each other."""
 
 
 def svg(figure: Figure, title: str, description: str) -> str:
@@ -223,13 +225,21 @@ def plane(
 
 
 def _classes(axis: Axes, points: np.ndarray, labels: np.ndarray, names: Sequence[str], size: int) -> None:
-    """Codes coloured by class, with the class's name at their middle."""
-    for k, value in enumerate(np.unique(labels)):
+    """Codes coloured by class, with the class's name at their middle, or where these are crowded in a legend."""
+    values = np.unique(labels).astype(int)
+    named = [names[value] if 0 <= value < len(names) else str(value) for value in values]
+    middles = np.stack([np.median(points[labels == value], 0) for value in values])
+    for k, value in enumerate(values):
         at = points[labels == value]
-        axis.scatter(at[:, 0], at[:, 1], s=size, color=CLASSES[k % len(CLASSES)], alpha=0.75, linewidths=0)
+        colour = CLASSES[k % len(CLASSES)]
+        axis.scatter(at[:, 0], at[:, 1], s=size, color=colour, alpha=0.75, linewidths=0, label=named[k])
+    if crowded(middles, CROWDED * float(max(axis.dataLim.size))):
+        axis.legend(markerscale=2, fontsize=9, ncols=1 + (len(values) - 1) // 10)
+        return
+    for name, middle in zip(named, middles, strict=True):
         axis.annotate(
-            names[int(value)] if 0 <= int(value) < len(names) else str(value),
-            tuple(np.median(at, 0)),
+            name,
+            tuple(middle),
             ha="center",
             va="center",
             fontsize=10,
@@ -237,6 +247,16 @@ def _classes(axis: Axes, points: np.ndarray, labels: np.ndarray, names: Sequence
             color=INK,
             bbox={"boxstyle": "round,pad=0.2", "facecolor": GRID, "edgecolor": "none", "alpha": 0.85},
         )
+
+
+def crowded(places: np.ndarray, distance: float) -> bool:
+    """Whether two of the places (k, 2) are nearer to each other than that.
+
+    >>> crowded(np.array([[0.0, 0.0], [0.0, 1.0]]), 0.5)
+    False
+    """
+    apart = np.linalg.norm(places[:, None] - places, axis=-1)
+    return bool((apart[np.triu_indices(len(places), 1)] < distance).any())
 
 
 def landscape(mean: float, log_variance: float) -> str:
