@@ -8,7 +8,7 @@ ledger and all: step by step as a short run does, and as one compiled graph, whi
 where that can be. Each member is timed right before and right after a plain VAE that has taken as
 many steps, so that what else the machine does falls on both alike; the ratio is the median of the plain VAE's time by
 the member's: 1 is as fast, 0.5 takes twice as long. Medians of many short turns repeat better than those of a few long
-ones of as many steps: to 0.02 instead of 0.05.
+ones of as many steps: to some 0.03.
 
 A full covariance and categorical codes have wider layers than the plain VAE of as many latents. They stand in the table
 beside that one, and once more beside a plain VAE with as many weights, whose latents are more: what its own arithmetic
