@@ -425,8 +425,8 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "training codes against the prior": (
         "readers/two_sample.py",
-        "z = codes(model, data, split, draws",
-        'z = codes(model, data, "train", draws',
+        "z = codes(model, data, split, rows",
+        'z = codes(model, data, "train", rows',
         ("readers/test_two_sample.py::test_it_is_the_split",),
     ),
     "the training split taken apart": (
@@ -436,9 +436,9 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         ("readers/test_surgery.py::test_it_is_the_split",),
     ),
     "match: noise keyed by place among the chosen": (
-        "readers/two_sample.py",
-        "z = codes(model, data, split, draws=True, seed=seed)[rows]",
-        "z = codes(model, data, split, rows=rows, draws=True, seed=seed)",
+        "training/codes.py",
+        "noise_of(seed, part, 1",
+        "noise_of(seed, torch.arange(first, first + len(part)), 1",
         ("readers/test_two_sample.py::test_a_code_is_that_of_its_row",),
     ),
     "surgery: noise keyed by place among the chosen": (
@@ -497,8 +497,8 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "codes: noise keyed by place in the batch": (
         "training/codes.py",
-        "noise(seed, first, first + len(part), 1",
-        "noise(seed, 0, len(part), 1",
+        "noise_of(seed, part, 1",
+        "noise_of(seed, torch.arange(len(part)), 1",
         ("training/test_codes.py::test_a_draw_belongs",),
     ),
     "codes: the last batch dropped": (

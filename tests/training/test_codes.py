@@ -57,7 +57,7 @@ def test_means_are_those_of_the_posterior():
     assert codes(made, DATA, "test").shape == (180, 3)
 
 
-def test_a_draw_belongs_to_its_place_and_not_to_its_batch():
+def test_a_draw_belongs_to_its_row_and_not_to_its_batch():
     """Of 1,200 rows, more than are encoded at a time: by hand in one piece, to 1e-12 in float64."""
     made, rows = model().double(), torch.arange(1200)
     with torch.no_grad():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lowerbound.training.load import Trained
 from lowerbound.training.measure import labels_for
-from lowerbound.training.randomness import BLOCK, generator, mix, noise, reseed
+from lowerbound.training.randomness import generator, mix, reseed
 
 
 class Streams:
@@ -44,15 +44,6 @@ class Streams:
             reseed(device, int(torch.randint(2**62, (), generator=g)))
             drawn.append(draw(i))
         return torch.stack(drawn, 1)
-
-
-def noise_of(seed: int, rows: Tensor, samples: int, width: int) -> Tensor:
-    """The noise of ``measure`` (samples, rows, width), float64, of any rows (n,) of a split in any order."""
-    out = torch.empty(samples, len(rows), width, dtype=torch.float64)
-    for block in (rows // BLOCK).unique().tolist():
-        here = rows // BLOCK == block
-        out[:, here] = noise(seed, block * BLOCK, (block + 1) * BLOCK, samples, width)[:, rows[here] % BLOCK]
-    return out
 
 
 def fetched(trained: Trained, split: str, rows: Tensor, seed: int) -> tuple[Tensor, Tensor | None]:

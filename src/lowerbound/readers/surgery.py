@@ -25,10 +25,10 @@ from lowerbound.maths.normal import DiagonalNormal, FullNormal
 from lowerbound.maths.surgery import Part, Parts, aggregate
 from lowerbound.maths.surgery import surgery as dissect
 from lowerbound.maths.units import Estimate, bits
-from lowerbound.readers.by_row import fetched, noise_of
+from lowerbound.readers.by_row import fetched
 from lowerbound.training.load import Trained
 from lowerbound.training.measure import ACTIVE, evaluating
-from lowerbound.training.randomness import borrowed, generator, reseed
+from lowerbound.training.randomness import borrowed, generator, noise_of, reseed
 
 EXAMPLES, CHOICE = 2000, 21
 QUANTILE = 0.01

@@ -184,10 +184,7 @@ def dimension_tests(a: np.ndarray, b: np.ndarray) -> tuple[Dimension, ...]:
 
 
 def both(trained: Trained, split: str, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """One draw z ~ q(z|x) for each of up to n examples of a split, and as many of the prior: (n, width) each.
-
-    The whole split is encoded: the draw of an example is then that of its row, whichever others are chosen.
-    """
+    """One draw z ~ q(z|x) for each of up to n examples of a split, and as many of the prior: (n, width) each."""
     data, model = trained.data, trained.model
     if split not in data.splits or len(data.splits[split]) < FEWEST:
         held = len(data.splits[split]) if split in data.splits else 0
@@ -196,7 +193,7 @@ def both(trained: Trained, split: str, n: int, seed: int) -> tuple[np.ndarray, n
     rows = torch.randperm(len(data.splits[split]), generator=generator(ROWS, seed))[:n]
     with borrowed(torch.device("cpu")):
         reseed(torch.device("cpu"), ROWS, seed)
-        z = codes(model, data, split, draws=True, seed=seed)[rows]
+        z = codes(model, data, split, rows=rows, draws=True, seed=seed)
     return z.numpy(), prior_codes(model, data, split, rows=rows, seed=seed).numpy()
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from lowerbound.data.dataset import Data
 from lowerbound.errors import InputError
 from lowerbound.training.measure import evaluating
-from lowerbound.training.randomness import borrowed, mix, noise
+from lowerbound.training.randomness import borrowed, mix, noise_of
 
 PRIOR = 9
 """What a stream of random numbers is for; part of its key."""
@@ -25,7 +25,7 @@ def codes(
 
     Args:
         rows: which examples of the split; None means all.
-        seed: of the draws; the noise belongs to the place of an example among ``rows``, so no batch changes it.
+        seed: of the draws; the noise belongs to the row of the split, so neither batch nor ``rows`` change it.
     """
     if getattr(model, "encoder", None) is None:
         raise InputError("has no encoder, so its examples have no codes", where="model", mend="use a run that encodes")
@@ -36,7 +36,7 @@ def codes(
             part = chosen[first : first + 1000]
             q = model.encode(*seen(data, split, part, parameter))
             if draws:
-                drawn = noise(seed, first, first + len(part), 1, model.noise_width)
+                drawn = noise_of(seed, part, 1, model.noise_width)
                 out.append(q.transform(drawn.to(parameter))[0].double().cpu())
             else:
                 out.append(q.mean.double().cpu())

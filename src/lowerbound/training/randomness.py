@@ -61,3 +61,12 @@ def noise(seed: int, first: int, last: int, samples: int, latent: int) -> Tensor
         start = block * BLOCK
         blocks.append(drawn[:, max(first - start, 0) : last - start])
     return torch.cat(blocks, 1)
+
+
+def noise_of(seed: int, rows: Tensor, samples: int, width: int) -> Tensor:
+    """The same noise (samples, rows, width), float64, of any rows (n,) in any order."""
+    out = torch.empty(samples, len(rows), width, dtype=torch.float64)
+    for block in (rows // BLOCK).unique().tolist():
+        here = rows // BLOCK == block
+        out[:, here] = noise(seed, block * BLOCK, (block + 1) * BLOCK, samples, width)[:, rows[here] % BLOCK]
+    return out
