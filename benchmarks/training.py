@@ -167,9 +167,8 @@ def main() -> None:
     results = []
     for name in options.network:
         for batch in options.batch or BATCHES[name]:
-            results.append(
-                compare(name, batch, rounds, EXAMPLES[name] // QUICK[name] if options.quick else EXAMPLES[name])
-            )
+            examples = EXAMPLES[name] // (QUICK[name] if options.quick else 1)
+            results.append(compare(name, batch, rounds, examples))
             tell(results[-1])
     if options.json:
         options.json.write_text(

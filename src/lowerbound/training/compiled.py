@@ -44,7 +44,7 @@ PAYS = 10_000
 """Steps from which a run is compiled unasked: compiling takes ten to twenty seconds, a step gains one to four
 milliseconds where the processor is one that MKL does not favour, half a millisecond where it is."""
 PAYS_LATER = 30_000
-"""The same for networks that are not fully connected, whose step gains only a twentieth."""
+"""The same for networks that are not fully connected, whose step gains a twentieth to a fourth."""
 COARSE = 1e-10
 """Gradients and first moments are rounded to multiples of 7e-18, the spacing of float32 here, to 0 below half of that.
 That moves no weight beside Adam's eps of 1e-8; but squares of smaller ones leave the range of float32, where arithmetic
