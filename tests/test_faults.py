@@ -193,7 +193,7 @@ FAULTS = {
     "one noise for all examples": fault(
         "training/randomness.py",
         "blocks.append(drawn[:, max(first - start, 0) : last - start])",
-        "blocks.append(drawn[:, :1].expand(-1, BLOCK, -1)[:, max(first - start, 0) : last - start])",
+        "blocks.append(drawn[:, :1].expand(-1, together, -1)[:, max(first - start, 0) : last - start])",
         "training/test_randomness.py",
     ),
     "a sum weighted by the batch": fault(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 1024
-"""Rows that share one generator when a set is measured."""
+"""Draws that share one generator when a set is measured: so many rows, or fewer of several samples."""
 MASK = (1 << 64) - 1
 ORDER, STEP, MEASURE, INITIAL, LABELLED = range(1, 6)
 """What a stream of random numbers is for; part of its key."""
@@ -55,18 +55,28 @@ def borrowed(device: torch.device) -> Iterator[None]:
 
 def noise(seed: int, first: int, last: int, samples: int, latent: int) -> Tensor:
     """Standard normal noise (samples, last - first, latent) of rows first..last-1, the same for any batch size."""
-    blocks = []
-    for block in range(first // BLOCK, (last - 1) // BLOCK + 1):
-        drawn = torch.randn(samples, BLOCK, latent, generator=generator(MEASURE, seed, block), dtype=torch.float64)
-        start = block * BLOCK
+    blocks, together = [], rows_together(samples)
+    for block in range(first // together, (last - 1) // together + 1):
+        drawn = torch.randn(samples, together, latent, generator=generator(MEASURE, seed, block), dtype=torch.float64)
+        start = block * together
         blocks.append(drawn[:, max(first - start, 0) : last - start])
     return torch.cat(blocks, 1)
 
 
 def noise_of(seed: int, rows: Tensor, samples: int, width: int) -> Tensor:
     """The same noise (samples, rows, width), float64, of any rows (n,) in any order."""
-    out = torch.empty(samples, len(rows), width, dtype=torch.float64)
-    for block in (rows // BLOCK).unique().tolist():
-        here = rows // BLOCK == block
-        out[:, here] = noise(seed, block * BLOCK, (block + 1) * BLOCK, samples, width)[:, rows[here] % BLOCK]
+    out, together = torch.empty(samples, len(rows), width, dtype=torch.float64), rows_together(samples)
+    for block in (rows // together).unique().tolist():
+        here = rows // together == block
+        drawn = noise(seed, block * together, (block + 1) * together, samples, width)
+        out[:, here] = drawn[:, rows[here] % together]
     return out
+
+
+def rows_together(samples: int) -> int:
+    """Rows of one generator, so that what few rows of many samples need is not drawn for a thousand rows.
+
+    >>> rows_together(1), rows_together(50), rows_together(5000)
+    (1024, 20, 1)
+    """
+    return max(1, BLOCK // samples)
