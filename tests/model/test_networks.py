@@ -50,10 +50,16 @@ def test_the_variance_does_not_explode_with_depth(depth):
     assert 0.1 < scale < 10
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "silu", "elu", "gelu"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "silu", "elu", "gelu", "glu"])
 def test_the_scale_of_features_is_of_order_one(activation):
     net = NETWORKS.build("mlp", (64,), None, hidden=[300, 300, 300], activation=activation)
     assert 0.1 < net(torch.randn(200, 64)).std() < 3
+
+
+def test_a_gated_layer_is_a_product_of_two():
+    net, x = NETWORKS.build("mlp", (5,), None, hidden=[7], activation="glu").double(), torch.randn(3, 5).double()
+    (W, V), (b, c) = net.layers[0].weight.chunk(2), net.layers[0].bias.chunk(2)
+    assert torch.allclose(net(x), (x @ W.T + b) * torch.sigmoid(x @ V.T + c), rtol=1e-12)
 
 
 def test_a_mirror_turns_every_list_of_widths():

@@ -21,6 +21,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
     "elu": nn.ELU,
     "gelu": nn.GELU,
+    "glu": nn.GLU,
 }
 
 
