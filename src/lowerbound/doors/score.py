@@ -10,6 +10,7 @@ import typer
 from lowerbound.doors import files, options, output
 from lowerbound.doors.codes import Other, examples
 from lowerbound.doors.read import Split, open_run
+from lowerbound.readers.words import several
 
 if TYPE_CHECKING:
     from lowerbound.readers.score import Scores
@@ -62,7 +63,7 @@ def score(
     for line in found.lines(top):
         output.show(line)
     if out is not None:
-        output.show(f"{out}: {len(found.bound):,} examples")
+        output.show(f"{out}: {several(len(found.bound), 'example')}")
 
 
 def packed(out: Path, found: Scores) -> bytes:

@@ -14,6 +14,7 @@ from torch import Tensor
 from lowerbound.data.dataset import Data
 from lowerbound.errors import InputError
 from lowerbound.maths.units import Estimate, with_error
+from lowerbound.readers.words import several
 from lowerbound.training.load import Trained
 from lowerbound.training.measure import evaluating
 
@@ -63,9 +64,9 @@ class Classified:
     def lines(self) -> list[str]:
         """The figures for people."""
         error, share = self.error, self.accuracy
+        of = several(share.n, f"labelled {self.split} example")
         return [
-            f"error       {with_error(error.value, error.stderr, 2)} % of {share.n:,} labelled {self.split} examples, "
-            f"accuracy {100 * share.value:.2f} %",
+            f"error       {with_error(error.value, error.stderr, 2)} % of {of}, accuracy {100 * share.value:.2f} %",
             f"            {self.how()}",
         ]
 

@@ -28,6 +28,7 @@ from lowerbound.model.likelihoods.base import Likelihood
 from lowerbound.model.likelihoods.columns import Columns
 from lowerbound.model.likelihoods.continuous_bernoulli import ContinuousBernoulli
 from lowerbound.model.likelihoods.location import LocationScale
+from lowerbound.readers.words import several
 from lowerbound.training.load import Trained
 from lowerbound.training.measure import ACTIVE, Measured, measure
 
@@ -197,7 +198,7 @@ class Comparison:
                 f"{e.parameters:>10,}  {e.epochs:>6}  {seconds:>8}"
             )
         n = len(self.rows[0].entry.compared)
-        last = f"nats per example, {n:,} examples of {self.split}; {self.compared}: higher is better"
+        last = f"nats per example, {several(n, 'example')} of {self.split}; {self.compared}: higher is better"
         what = f", {self.figure.what}; differences are of it" if self.figure else ""
         missing = [f"{row.entry.name} has no bound: {row.entry.unbounded}" for row in self.rows if not row.bound]
         return [*out, "", last + what, *missing, *self.words()]

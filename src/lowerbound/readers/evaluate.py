@@ -9,6 +9,7 @@ from lowerbound.data.kinds import coded, part, parts_of
 from lowerbound.errors import InputError
 from lowerbound.maths.units import Estimate, bits, bits_per_part, sum_latent
 from lowerbound.model.autoencoder import Autoencoder
+from lowerbound.readers.words import several
 from lowerbound.training.load import Trained, summary_of
 from lowerbound.training.measure import ACTIVE, Measured, measure
 
@@ -101,7 +102,7 @@ class Evaluation:
 
     def lines(self) -> list[str]:
         """The figures for people, a line each."""
-        of = f"split       {self.split}, {self.examples} examples, binarisation {self.binarisation}"
+        of = f"split       {self.split}, {several(self.examples, 'example')}, binarisation {self.binarisation}"
         if self.elbo is None or self.rate is None:
             none = "bound       none: the model has no density over its codes"
             none += f"; {ANNEALED}" if self.annealable else ""

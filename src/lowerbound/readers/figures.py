@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lowerbound.maths.units import LN2, bits
+from lowerbound.readers.words import several
 from lowerbound.training.measure import ACTIVE
 
 INK, FAINT, GRID = "#010203", "#040506", "#070809"
@@ -221,7 +222,7 @@ def plane(
         axis.set_aspect("equal", adjustable="datalim")
         axis.set_xlabel(axes[0])
         axis.set_ylabel(axes[1])
-        return svg(figure, "The latent plane", f"Codes of {len(points):,} examples.")
+        return svg(figure, "The latent plane", f"Codes of {several(len(points), 'example')}.")
 
 
 def _classes(axis: Axes, points: np.ndarray, labels: np.ndarray, names: Sequence[str], size: int) -> None:

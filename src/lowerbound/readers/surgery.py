@@ -26,6 +26,7 @@ from lowerbound.maths.surgery import Part, Parts, aggregate
 from lowerbound.maths.surgery import surgery as dissect
 from lowerbound.maths.units import Estimate, bits
 from lowerbound.readers.by_row import fetched
+from lowerbound.readers.words import several
 from lowerbound.training.load import Trained
 from lowerbound.training.measure import ACTIVE, evaluating
 from lowerbound.training.randomness import borrowed, generator, noise_of, reseed
@@ -104,8 +105,8 @@ class Surgery:
         cap = math.log(n)
         near = p.information.value > cap - 0.5
         sentences = [
-            f"Value ± standard error for {n:,} examples of {self.split}, whose own codes can show at most log N = "
-            f"{cap:.2f} nats; in brackets, where it lies for all data like them, noise apart.",
+            f"Value ± standard error for {several(n, 'example')} of {self.split}, whose own codes can show at most "
+            f"log N = {cap:.2f} nats; in brackets, where it lies for all data like them, noise apart.",
             f"In use: {active['by_variance_of_the_mean']} of {len(self.moving)} dimensions by the variance of the "
             f"posterior mean over x (above {MOVING})"
             + ("." if active["by_rate"] is None else f", {active['by_rate']} by the rate (above {ACTIVE} nats)."),

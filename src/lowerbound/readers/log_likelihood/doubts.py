@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lowerbound.readers.log_likelihood.result import DOUBTFUL, LogLikelihood
+from lowerbound.readers.words import several
 
 ALLOWED = 0.02
 """Nats that a decoder in bfloat16 may be off before it is said."""
@@ -35,9 +36,10 @@ def doubts(found: LogLikelihood) -> Iterator[str]:
         yield f"most Pareto k are above {DOUBTFUL}: {TAILS[found.method]}"
     few = int((found.effective < fewest).sum())
     if found.samples >= 4 * fewest and 2 * few > n:
-        yield f"fewer than {fewest} effective samples in {few} of {n} examples: take {MENDS[found.method]}"
+        yield f"fewer than {fewest} effective samples in {few} of {several(n, 'example')}: take {MENDS[found.method]}"
     if found.settings.get("grids_differ_at_most", 0.0) > found.settings.get("tolerance", 0.0):
         yield "the finest grids do not agree to the tolerance: the posterior is too uneven for quadrature"
     above = int((found.log_p > 0).sum())
     if found.discrete and above:
-        yield f"log p(x) is above 0 in {above} of {n} examples, and no probability is above 1: the estimate has failed"
+        where = f"in {above} of {several(n, 'example')}"
+        yield f"log p(x) is above 0 {where}, and no probability is above 1: the estimate has failed"

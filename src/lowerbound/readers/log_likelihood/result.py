@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lowerbound.data.kinds import coded, part
 from lowerbound.maths.units import Estimate, bits_per_part
+from lowerbound.readers.words import several
 
 NORMAL_95 = 1.959964
 """Standard errors on each side of a 95 % interval."""
@@ -117,6 +118,7 @@ class LogLikelihood:
     def lines(self) -> list[str]:
         """The figures for people, a line each."""
         low, high = self.interval
+        examples = several(len(self.log_p), "example")
         lines = [f"{self.bounded:<11} {self.estimate}   {self.what}"]
         if math.isfinite(high - low):
             lines.append(f"            95 % interval over examples {low:.3f} to {high:.3f} nats, higher is better")
@@ -127,10 +129,8 @@ class LogLikelihood:
             lines.append(f"weights     {self.samples:,} an example; effective {effective}")
         if not self.pareto_k.isnan().all():
             k = f"median {middle(self.pareto_k):.2f}, largest {self.pareto_k.max().item():.2f}"
-            lines.append(f"Pareto k    {k}; above {DOUBTFUL} in {self.doubtful} of {len(self.log_p)} examples")
-        lines.append(
-            f"split       {self.split}, {len(self.log_p)} examples, binarisation {self.binarisation}, seed {self.seed}"
-        )
+            lines.append(f"Pareto k    {k}; above {DOUBTFUL} in {self.doubtful} of {examples}")
+        lines.append(f"split       {self.split}, {examples}, binarisation {self.binarisation}, seed {self.seed}")
         return lines + [f"note        {note}" for note in self.notes]
 
 

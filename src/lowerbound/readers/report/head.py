@@ -6,6 +6,7 @@ from lowerbound.maths.units import Estimate, bits, with_error
 from lowerbound.readers.evaluate import Evaluation
 from lowerbound.readers.report.findings import Findings
 from lowerbound.readers.report.markup import minus, text, tile
+from lowerbound.readers.words import several
 from lowerbound.training.load import Trained
 from lowerbound.training.measure import ACTIVE
 from lowerbound.training.setup import game_of
@@ -51,7 +52,7 @@ def about(trained: Trained) -> str:
 
 def what(e: Evaluation) -> str:
     """What the large figure is."""
-    of = f"averaged over {e.examples:,} {e.split} examples (± is the standard error)"
+    of = f"averaged over {several(e.examples, f'{e.split} example')} (± is the standard error)"
     if e.exact:
         sentence = e.what[0].upper() + e.what[1:]
         return f"{sentence}, {of}: without latents nothing is left out. Higher is better."

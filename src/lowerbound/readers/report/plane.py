@@ -14,6 +14,7 @@ from lowerbound.readers.latent.manifold import manifold
 from lowerbound.readers.latent.plane import plane
 from lowerbound.readers.latent.space import follows, heads, represented, summed
 from lowerbound.readers.report.markup import figure, scale
+from lowerbound.readers.words import several
 from lowerbound.training.codes import prior_codes
 from lowerbound.training.load import Trained
 
@@ -86,7 +87,7 @@ def drawn(trained: Trained, split: str, rows: Tensor, a: int, b: int) -> np.ndar
 def caption(trained: Trained, split: str, n: int) -> str:
     """What is drawn, and what stands behind it."""
     model, prior = trained.model, trained.model.prior.name
-    of = f"{n:,} {split} examples"
+    of = several(n, f"{split} example")
     if summed(trained):
         what = f"What the decoder sees of {of}: the head of the class, a cross with its number, plus the style"
     else:
