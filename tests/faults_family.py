@@ -519,6 +519,24 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "",
         ("training/test_sweep.py::test_a_compiled_member_that_diverges",),
     ),
+    "a compiled step: the warm-up stays where it was traced": (
+        "training/compiled.py",
+        "Given(share) if own.ends else own",
+        "own",
+        ("training/test_compiled.py::test_a_run_that_warms_up",),
+    ),
+    "a compiled step: the share in force is that of the end": (
+        "training/compiled.py",
+        "self.objective.schedule(epoch)",
+        "self.objective.schedule(self.objective.schedule.ends)",
+        ("training/test_compiled.py::test_a_run_that_warms_up",),
+    ),
+    "validation: noise of a thousand rows for every few": (
+        "training/randomness.py",
+        "return max(1, BLOCK // samples)",
+        "return BLOCK",
+        ("training/test_randomness.py::test_few_rows",),
+    ),
     "a compiled step: what is too small is kept": (
         "training/compiled.py",
         "return (a + COARSE) - COARSE",

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from lowerbound.errors import InputError, Interrupted, NonFiniteError
-from lowerbound.objective import Player
+from lowerbound.objective import Player, Weights
+from lowerbound.objective.objectives import BetaElbo
 from lowerbound.training import compiled
 from lowerbound.training.compiled import CompiledStep, in_range
 from lowerbound.training.graphs import OPTIONS, inductor, traced
@@ -66,26 +67,47 @@ def test_what_is_too_small_to_matter_is_zero_once_compiled_too():
         assert found[5].isnan()
 
 
-def warm(**training):
-    """A warm-up of one epoch and a half: the first two are eager, the third is compiled."""
-    return spec(schedule={"name": "linear", "epochs": 1.5}, training={"epochs": 3, "compile": "on", **training})
+WARM = {
+    "linear": {"schedule": {"name": "linear", "epochs": 1.5}},
+    "longer than the run": {"schedule": {"name": "linear", "epochs": 60, "start": 0.3}},
+    "cyclical": {"schedule": {"name": "cyclical", "epochs": 1, "cycles": 2, "ramp": 0.7}},
+    "capacity": {"objective": {"name": "capacity", "target": 9.0}, "schedule": {"name": "linear", "epochs": 2}},
+}
 
 
-@pytest.mark.parametrize("step", [3, 9, 16, 19])
-def test_a_run_that_warms_up_is_compiled_when_that_is_over_and_resumes_bitwise(tmp_path, monkeypatch, step):
+def warm(case="linear", **training):
+    return spec(**WARM[case], training={"epochs": 3, "compile": "on", **training})
+
+
+@pytest.mark.parametrize("case", WARM)
+def test_a_run_that_warms_up_is_compiled_from_its_first_step(tmp_path, monkeypatch, case):
+    """The share that the schedule has in force is handed to the same graph at every step."""
     taken = []
     own = CompiledStep.__call__
     monkeypatch.setattr(CompiledStep, "__call__", lambda self, *given: taken.append(given[2]) or own(self, *given))
-    train(warm(), stripes(), tmp_path / "whole")
-    assert taken == list(range(17, 24)), "steps 17 to 23 of 24: the last is ragged"
-    train(warm(compile="off"), stripes(), tmp_path / "eager")
+    train(warm(case), stripes(), tmp_path / "whole")
+    assert taken == [step for step in range(1, 25) if step % 8], "all of 24 but the ragged ones"
+    train(warm(case, compile="off"), stripes(), tmp_path / "eager")
     for ours, eager in zip(Run(tmp_path / "whole").metrics(), Run(tmp_path / "eager").metrics(), strict=True):
-        assert ours["train"]["objective"] == pytest.approx(eager["train"]["objective"], rel=1e-5)
+        for key in ("objective", "rate", "distortion"):
+            assert ours["train"][key] == pytest.approx(eager["train"][key], rel=1e-5), key
+
+
+@pytest.mark.parametrize("step", [3, 9, 16, 19])
+def test_a_compiled_warm_up_resumes_bitwise(tmp_path, step):
+    train(warm(), stripes(), tmp_path / "whole")
     calls = count()
     with pytest.raises(Interrupted):
         train(warm(), stripes(), tmp_path / "run", stop=lambda: 15 if next(calls) == step else None)
     resume(tmp_path / "run", stripes())
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_an_objective_that_reads_the_epoch_itself_is_no_constant_graph(tmp_path, monkeypatch):
+    """What is traced once would keep the epoch of that moment for ever."""
+    monkeypatch.setattr(BetaElbo, "weights", lambda self, epoch: Weights(1.0, 0.1 * epoch))
+    with pytest.raises(InputError, match="reads the epoch past its schedule"):
+        train(settings(), stripes(), tmp_path / "run")
 
 
 CASES = {
@@ -95,6 +117,9 @@ CASES = {
     "iwae": {"bound": {"name": "iwae", "k": 3}},
     "dreg": {"bound": {"name": "iwae", "k": 3, "gradient": "dreg"}},
     "free bits": {"objective": {"name": "free-bits", "floor": 0.2}},
+    "free bits, warm-up": {"objective": {"name": "free-bits", "floor": 0.2}, "schedule": {"name": "linear"}},
+    "averaged, warm-up": {"objective": {"name": "averaged"}, "schedule": {"name": "linear"}},
+    "keras-2016, warm-up": {"objective": {"name": "keras-2016"}, "schedule": {"name": "linear"}},
     "dropout": {"encoder": {"hidden": [16], "dropout": 0.2}},
     "full normal": {"posterior": {"name": "full-normal"}},
     "vampprior": {"prior": {"name": "vampprior", "components": 5}},
@@ -164,7 +189,6 @@ def test_a_graph_that_gives_other_numbers_is_not_used(tmp_path, monkeypatch):
 
 
 REFUSED = {
-    "schedule": {"schedule": {"name": "linear", "epochs": 60_000}},
     "objective": {"objective": {"name": "geco"}},
     "regulariser": {"regulariser": {"name": "critic"}},
     "contractive": {"regulariser": {"name": "contractive"}},

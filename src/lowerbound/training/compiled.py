@@ -15,8 +15,8 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -26,7 +26,8 @@ from torch.optim import Optimizer
 from lowerbound.errors import InputError
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import mean_samples
-from lowerbound.objective import Batch, Player
+from lowerbound.objective import Batch, Objective, Player
+from lowerbound.objective.schedules import Given
 from lowerbound.training.graphs import (
     OPTIONS,
     Captured,
@@ -70,22 +71,19 @@ def wanted(
     kind: str,
     examples: int,
     device: torch.device,
-    first: int = 0,
     runs: int = 1,
 ) -> bool:
-    """Whether the step that ``runs`` share is to be compiled from epoch ``first`` on: asked for, or worth it.
+    """Whether the step that ``runs`` share is to be compiled: asked for, or worth it.
 
     Raises:
         InputError: it was asked for and cannot be done; the sentence says why.
     """
     asked, size = spec.training.compile, spec.training.batch
-    steps = runs * (spec.training.epochs - first) * (examples // size)
+    steps = runs * spec.training.epochs * (examples // size)
     unmeasured = device.type != "cpu"
     if asked == "off" or (asked == "auto" and (unmeasured or steps < (PAYS if dense(spec) else PAYS_LATER))):
         return False
     why = refusal(spec, players, kind, device)
-    if why is None and first >= spec.training.epochs:
-        why = "the warm-up lasts as long as the run, and until it ends no step is like another"
     if why is None and examples < size:
         why = "no batch is whole"
     if why is not None and asked == "on":
@@ -135,8 +133,8 @@ def find_compiler() -> bool:
 class CompiledStep:
     """The step of a run as one graph, for batches of one size; it works on the optimiser's own state and the ledger.
 
-    ``precise`` opens the context that the loss is computed in (autocast, or nothing); ``epoch`` is the one from which
-    the objective is constant, for whose weights the graph is made; ``examples`` is the size of the training split.
+    ``precise`` opens the context that the loss is computed in (autocast, or nothing); ``examples`` is the
+    size of the training split. The share of its weights that the ``objective``'s schedule has in force is handed in.
     On CUDA the graph is captured and replayed; without ``fuse`` its operations are torch's own. ``open`` counts the
     steps that nobody has looked at yet, ``look`` says after how many to do it.
     """
@@ -147,14 +145,14 @@ class CompiledStep:
         player: Player,
         optimiser: Optimizer,
         spec: Spec,
+        objective: Objective,
         weighted: bool,
         precise: Callable[[], AbstractContextManager[Any]],
-        epoch: float = 0.0,
         examples: int = 0,
         fuse: bool = True,
     ) -> None:
         self.model, self.player, self.spec, self.weighted, self.precise = model, player, spec, weighted, precise
-        self.epoch, self.examples, self.fuse = epoch, examples, fuse
+        self.objective, self.examples, self.fuse = objective, examples, fuse
         self.group = optimiser.param_groups[0]
         self.weights = [p.detach() for p in player.parameters]
         names = {id(p): f"model.{name}" for name, p in model.named_parameters()}
@@ -174,7 +172,7 @@ class CompiledStep:
             raise ValueError("not compiled")
         with torch.no_grad():
             more = () if batch.y is None else (batch.y,)
-            sums = self.graph(*self.fixed, batch.x, self.factors(rate, step), *more)
+            sums = self.graph(*self.fixed, batch.x, self.factors(rate, step, batch.epoch), *more)
         ledger.add_sums(sums, len(batch.x))
         self.open += 1
 
@@ -188,7 +186,8 @@ class CompiledStep:
 
     def compile(self, batch: Batch) -> str | None:
         """Compile for batches like this one, and try it on copies: what is wrong with the result, or None."""
-        given = [batch.x, self.factors(1e-3, 1).to(self.device)] + ([] if batch.y is None else [batch.y])
+        factors = self.factors(1e-3, 1, self.objective.schedule.ends).to(self.device)
+        given = [batch.x, factors] + ([] if batch.y is None else [batch.y])
         arguments = [*self.fixed, *given]
         before = [b.clone() for b in self.model.buffers()]
         log = logging.getLogger("torch._inductor")
@@ -218,18 +217,19 @@ class CompiledStep:
                 found.append([*given, step(*given)])
         if not all(torch.equal(a, b) for a, b in zip(before, self.model.buffers(), strict=True)):
             return "a step changes the model's buffers"
+        if not found[0][len(self.fixed) - 1]:
+            return "a step on the first rows is not finite, or its objective reads the epoch past its schedule"
         tolerance = 5e-2 if self.spec.training.precision == "bfloat16" else 1e-3
         near = [agree(a, b, tolerance) for a, b in zip(*found, strict=True)]
         return None if all(near) else "the compiled step gives other numbers than the library's own"
 
-    def factors(self, rate: float, step: int) -> Tensor:
-        """What changes from step to step: (rate sqrt(c2) / c1, eps sqrt(c2), rate * weight decay)."""
+    def factors(self, rate: float, step: int, epoch: float) -> Tensor:
+        """What changes from step to step: (rate sqrt(c2) / c1, eps sqrt(c2), rate * weight decay, s(epoch))."""
         b1, b2 = self.group["betas"]
         root = math.sqrt(1 - b2**step)
-        decay = self.spec.training.weight_decay
-        return torch.tensor(
-            [rate * root / (1 - b1**step), self.group["eps"] * root, rate * decay], dtype=self.weights[0].dtype
-        )
+        decay, share = self.spec.training.weight_decay, self.objective.schedule(epoch)
+        found = [rate * root / (1 - b1**step), self.group["eps"] * root, rate * decay, share]
+        return torch.tensor(found, dtype=self.weights[0].dtype)
 
     def _eager(self, *given: Tensor) -> Tensor:
         """The step that is traced, on weights, means and squares of every parameter, the steps of all, whether all was
@@ -244,8 +244,8 @@ class CompiledStep:
         y = labels[0] if labels else None
         leaves = [w.detach().requires_grad_() for w in weights]
         with torch.enable_grad():
-            with self.precise():
-                batch = Batch(x, self.epoch, y, self.examples)
+            with self.precise(), self._schedule(factors[3]):
+                batch = Batch(x, math.nan, y, self.examples)  # who reads the epoch himself gives no constant graph
                 loss, terms = torch.func.functional_call(
                     self.loss, dict(zip(self.names, leaves, strict=True)), (batch,)
                 )
@@ -260,6 +260,16 @@ class CompiledStep:
         before.copy_(sound)
         sums = self._sums(terms, loss.detach(), norm, len(x))
         return torch.where(sound, sums, 0.0)
+
+    @contextmanager
+    def _schedule(self, share: Tensor) -> Iterator[None]:
+        """Let the objective read ``share`` where its schedule moves."""
+        own = self.objective.schedule
+        self.objective.schedule = Given(share) if own.ends else own
+        try:
+            yield
+        finally:
+            self.objective.schedule = own
 
     def _adam(self, w: Tensor, m: Tensor, v: Tensor, g: Tensor, factors: Tensor, sound: Tensor) -> None:
         b1, b2 = self.group["betas"]

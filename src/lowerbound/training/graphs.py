@@ -14,8 +14,6 @@ from lowerbound.objective.regularisers import pairs_compiled
 
 LARGE = 1_000_000
 """Multiplications from which a product is worth a call out of the graph."""
-NARROW = 128
-"""Inner size up to which the second factor of a product is turned round before: its rows are short."""
 SOLID: dict[str, Any] = {"memory_format": torch.contiguous_format}
 OPTIONS: dict[str, dict[str, Any]] = {
     "cpu": {"cpp_wrapper": True, "fallback_random": True},
@@ -106,8 +104,6 @@ def quick_products(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
             continue
         with graph.graph.inserting_before(node):
             w = graph.graph.call_function(aten.t.default, (b,))
-            if inner <= NARROW and not b.meta["val"].t().is_contiguous():
-                w = graph.graph.call_function(aten.clone.default, (w,), SOLID)
             new = graph.graph.call_function(torch.ops.lowerbound.linear.default, (solid(graph, a), w))
             if bias:
                 new = graph.graph.call_function(aten.add.Tensor, (new, bias[0]))

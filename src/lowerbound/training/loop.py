@@ -157,9 +157,7 @@ class Training:
             self.forecast = self._forecast()
             self.watcher = self._watcher()
         self.metrics_length = 0
-        self.constant = math.ceil(self.objective.schedule.ends)
-        """The epoch from which every step is the same: a schedule has ended."""
-        self.compiled = wanted(spec, self.players, self.summary.kind, self.n, device, self.constant)
+        self.compiled = wanted(spec, self.players, self.summary.kind, self.n, device)
         self.whole: CompiledStep | None = None
 
     def _empty_ledger(self) -> Ledger:
@@ -232,8 +230,7 @@ class Training:
         said += [part.words() for part in regularisers]
         said += [self.forecast.words()] if self.forecast else []
         said += [unnamed(self.spec, self.labels.y, self.summary.classes), *unread(self.spec, self.model, regularisers)]
-        since = f" from epoch {self.constant + 1} on, after the warm-up" if self.constant else ""
-        said += [f"A step is one compiled graph{since}; compiling takes some ten seconds."] if self.compiled else []
+        said += ["A step is one compiled graph; compiling takes some ten seconds."] if self.compiled else []
         return [sentence for sentence in said if sentence]
 
     def go(self) -> None:
@@ -251,13 +248,12 @@ class Training:
         wrong = whole.compile(self._batch(rows))
         if not wrong:
             return whole
-        taken = self.step > self.constant * self.steps
-        if self.spec.training.compile == "on" or taken:
+        if self.spec.training.compile == "on" or self.step:
             what = f"the step cannot be compiled here: {wrong}"
             raise InputError(
                 what,
                 where="training.compile",
-                mend="use the machine the run began on" if taken else "leave it at auto",
+                mend="use the machine the run began on" if self.step else "leave it at auto",
             )
         return None
 
@@ -268,15 +264,15 @@ class Training:
             self.players[0],
             self.optimisers[0],
             self.spec,
+            self.objective,
             self.bound.weighted,
             self._precision,
-            float(self.constant),
             self.n,
             fused(self.device),
         )
 
     def _epoch(self) -> None:
-        if self.compiled and self.whole is None and self.epoch >= self.constant:
+        if self.compiled and self.whole is None:
             self.whole = self._compile()
             self.compiled = self.whole is not None
         rows = order(self.spec.training.seed, self.epoch, self.n).to(self.rows_at)

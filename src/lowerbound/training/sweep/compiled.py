@@ -27,14 +27,14 @@ class MemberStep(CompiledStep):
 
     beta = 1.0
 
-    def factors(self, rate: float, step: int) -> Tensor:
+    def factors(self, rate: float, step: int, epoch: float) -> Tensor:
         """Those of every step, and beta."""
-        found = super().factors(rate, step)
+        found = super().factors(rate, step, epoch)
         return torch.cat([found, found.new_tensor([self.beta])])
 
     def _eager(self, *given: Tensor) -> Tensor:
-        objective = self.player.loss.objective  # type: ignore[attr-defined]
-        before, objective.beta = objective.beta, given[3 * len(self.weights) + 3][3]
+        objective: Any = self.objective
+        before, objective.beta = objective.beta, given[3 * len(self.weights) + 3][4]
         try:
             return super()._eager(*given)
         finally:
@@ -95,5 +95,5 @@ class CompiledSweep:
         for batch, rate, step, state in self.waiting:
             torch.set_rng_state(state)
             more = () if batch.y is None else (batch.y,)
-            sums = sums + graph(*fixed, batch.x, self.one.factors(rate, step), *more)  # type: ignore[misc]
+            sums = sums + graph(*fixed, batch.x, self.one.factors(rate, step, batch.epoch), *more)  # type: ignore[misc]
         return sums if sound.item() else None

@@ -79,9 +79,7 @@ class Sweep(Training):
         self.going = list(range(len(self.members)))
         super().__init__(spec, data, Run(where), None, watch, stop, due, device, known)
         runs = len(self.betas)
-        self.compiled = device.type == "cpu" and wanted(
-            spec, self.players, known.kind, self.n, device, self.constant, runs
-        )
+        self.compiled = device.type == "cpu" and wanted(spec, self.players, known.kind, self.n, device, runs)
         self.model.train()
         minimised = Minimised(self.model, self.objective, self.bound, samples=spec.training.samples)
         self.stack = Stack(minimised, [m.model for m in self.members], self.betas)
