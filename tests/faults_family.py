@@ -347,8 +347,8 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "log p, fast: the bias left out": (
         "readers/log_likelihood/dense.py",
-        "    m[-1, :outputs] = bias / constant",
-        "    m[-1, :outputs] = 0 * bias / constant",
+        "bias.unsqueeze(1) / constant",
+        "0 * bias.unsqueeze(1) / constant",
         ("readers/test_log_likelihood_weights.py::test_the_fast_path_gives_what_the_model_gives",),
     ),
     "annealing: backward weights with the forward sign": (

@@ -222,7 +222,7 @@ FLOAT32 = 2e-5
 """Nats: the rounding of a log likelihood of some tens of nats in float32."""
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "silu", "elu", "gelu"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "silu", "elu", "gelu", "glu"])
 @pytest.mark.parametrize("hidden", [(), (13,), (13, 6)])
 @pytest.mark.parametrize("samples", [3, 600])
 def test_the_fast_path_gives_what_the_model_gives(activation, hidden, samples, monkeypatch):

@@ -13,6 +13,7 @@ tests hold this to it.
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -37,6 +38,7 @@ IN_PLACE: dict[type[nn.Module], Any] = {
     nn.SiLU: lambda a: nn.functional.silu(a, inplace=True),
     nn.ELU: lambda a: nn.functional.elu_(a),
     nn.GELU: lambda a: a.copy_(nn.functional.gelu(a)),
+    nn.GLU: nn.functional.glu,
 }
 
 
@@ -65,14 +67,18 @@ class Dense:
         for part in affine[-1]:
             part.mul_(BITS)
         constant, self.matrices = 1.0, []
-        for (weight, bias), activation in zip(affine, [*self.activations, None], strict=True):
-            self.matrices.append(_with_bias(weight, bias, constant, activation is None).to(dtype))
-            constant = float(activation(torch.ones(1, dtype=torch.float64))) if activation else constant
+        for (weight, bias), activation in zip(affine, self.activations, strict=False):
+            units = [2.0, 0.0] if activation is nn.functional.glu else [1.0]
+            self.matrices.append(_with_bias(weight, bias, constant, units).to(dtype))
+            constant = float(activation(torch.tensor(units, dtype=torch.float64)))
+        self.matrices.append(_with_bias(*affine[-1], constant, []).to(dtype))
 
     @property
     def footprint(self) -> int:
         """Bytes of the buffers for one sample, at most."""
         widths = sum(m.shape[1] for m in self.matrices) + 4 * self.matrices[0].shape[0]
+        gated = zip(self.matrices[1:], self.activations, strict=True)
+        widths += sum(m.shape[0] for m, activation in gated if activation is nn.functional.glu)
         return (widths + 2 * self.matrices[-1].shape[1]) * max(self.matrices[0].element_size(), 4) + 64
 
 
@@ -94,15 +100,15 @@ def _through_sigmoid(before: Tensor, bias_before: Tensor, after: Tensor, bias_af
     after.mul_(2)
 
 
-def _with_bias(weight: Tensor, bias: Tensor, constant: float, last: bool) -> Tensor:
-    """Weights with the bias as the row of the constant unit; the next constant unit is 1 before its activation."""
-    outputs, inputs = weight.shape
-    m = weight.new_zeros(inputs + 1, outputs + (not last))
-    m[:-1, :outputs] = weight.T
-    m[-1, :outputs] = bias / constant
-    if not last:
-        m[-1, -1] = 1 / constant
-    return m
+def _with_bias(weight: Tensor, bias: Tensor, constant: float, units: list[float]) -> Tensor:
+    """Weights (inputs + 1, outputs + units) with the bias as the row of the constant unit.
+
+    What the next constant unit is before its activation comes after the outputs: a gated one's two parts after a half.
+    """
+    columns = torch.cat([weight, bias.unsqueeze(1) / constant], 1)
+    more = [columns.new_tensor([[0.0] * weight.shape[1] + [unit / constant]]) for unit in units]
+    halves = columns.chunk(len(units)) if units else [columns]
+    return torch.cat([part for pair in zip_longest(halves, more) for part in pair if part is not None]).T.contiguous()
 
 
 class DenseWeigher:
