@@ -62,7 +62,8 @@ def test_prior_and_data_pull_in_opposite_ways(digits):
 
 
 def test_the_pulls_cancel_at_the_optimum_of_the_linear_model(tmp_path):
-    """At the exact optimum the two pulls are equal and opposite, but for the noise of 16 samples (six deviations)."""
+    """At the exact optimum the two pulls are equal and opposite: along mu to rounding, since mirrored draws leave no noise
+    there, and on log variance but for the noise of 8 samples (six deviations)."""
     import numpy as np
 
     from lowerbound import data as data_floor
@@ -80,7 +81,7 @@ def test_the_pulls_cancel_at_the_optimum_of_the_linear_model(tmp_path):
     run.create(Spec(latent=2), data.record, {}, "0")
     e = explain_run(Trained(run, Spec(latent=2), model, data), examples=2000)
     for d in e.dimensions:
-        assert abs(d.left_on_mean) < 0.02 * d.prior_on_mean + 0.02
+        assert abs(d.left_on_mean) < 1e-4
         assert abs(d.left_on_log_variance) < 0.03 * abs(d.prior_on_log_variance) + 0.02
 
 
