@@ -62,8 +62,8 @@ def test_prior_and_data_pull_in_opposite_ways(digits):
 
 
 def test_the_pulls_cancel_at_the_optimum_of_the_linear_model(tmp_path):
-    """At the exact optimum the two pulls are equal and opposite: along mu to rounding, since mirrored draws leave no noise
-    there, and on log variance but for the noise of 8 samples (six deviations)."""
+    """At the exact optimum the two pulls are equal and opposite: along mu to rounding, where mirrored draws leave no
+    noise, and on log variance but for the noise of 8 samples (six deviations)."""
     import numpy as np
 
     from lowerbound import data as data_floor
