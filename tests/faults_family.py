@@ -521,7 +521,7 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "a compiled step: the warm-up stays where it was traced": (
         "training/compiled.py",
-        "Given(share) if own.ends else own",
+        "Given(factors[3]) if own.ends else own",
         "own",
         ("training/test_compiled.py::test_a_run_that_warms_up",),
     ),

@@ -243,8 +243,10 @@ class CompiledStep:
         steps, before, x, factors, *labels = given[3 * n :]
         y = labels[0] if labels else None
         leaves = [w.detach().requires_grad_() for w in weights]
+        own = self.objective.schedule
+        schedule = Given(factors[3]) if own.ends else own
         with torch.enable_grad():
-            with self.precise(), self._schedule(factors[3]):
+            with self.precise(), instead(self.objective, "schedule", schedule):
                 batch = Batch(x, math.nan, y, self.examples)  # who reads the epoch himself gives no constant graph
                 loss, terms = torch.func.functional_call(
                     self.loss, dict(zip(self.names, leaves, strict=True)), (batch,)
@@ -260,16 +262,6 @@ class CompiledStep:
         before.copy_(sound)
         sums = self._sums(terms, loss.detach(), norm, len(x))
         return torch.where(sound, sums, 0.0)
-
-    @contextmanager
-    def _schedule(self, share: Tensor) -> Iterator[None]:
-        """Let the objective read ``share`` where its schedule moves."""
-        own = self.objective.schedule
-        self.objective.schedule = Given(share) if own.ends else own
-        try:
-            yield
-        finally:
-            self.objective.schedule = own
 
     def _adam(self, w: Tensor, m: Tensor, v: Tensor, g: Tensor, factors: Tensor, sound: Tensor) -> None:
         b1, b2 = self.group["betas"]
@@ -290,6 +282,17 @@ class CompiledStep:
         scalars.append(tighter.sum(dtype=torch.float64))
         rate = terms.rate.detach().sum(0, dtype=torch.float64)
         return torch.cat([torch.stack([s.detach().double() for s in scalars]), rate])
+
+
+@contextmanager
+def instead(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Let an attribute be another for a while."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 def started(optimiser: Optimizer, parameter: nn.Parameter) -> dict[str, Tensor]:

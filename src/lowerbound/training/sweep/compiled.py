@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lowerbound.objective import Batch
-from lowerbound.training.compiled import CompiledStep, started
+from lowerbound.training.compiled import CompiledStep, instead, started
 from lowerbound.training.sweep.stack import Stack, StackedLedger
 
 BLOCK = 16
@@ -33,12 +33,8 @@ class MemberStep(CompiledStep):
         return torch.cat([found, found.new_tensor([self.beta])])
 
     def _eager(self, *given: Tensor) -> Tensor:
-        objective: Any = self.objective
-        before, objective.beta = objective.beta, given[3 * len(self.weights) + 3][4]
-        try:
+        with instead(self.objective, "beta", given[3 * len(self.weights) + 3][4]):
             return super()._eager(*given)
-        finally:
-            objective.beta = before
 
 
 class CompiledSweep:
