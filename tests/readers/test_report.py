@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -9,6 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lowerbound import data as data_floor
 from lowerbound.errors import InputError
@@ -191,13 +193,27 @@ def test_tables_have_no_pictures(table):
 def test_a_sheet_is_laid_row_by_row():
     sheet = pictures.sheet(np.stack([np.full((2, 2), i / 10) for i in range(3)]), 2)
     assert sheet.shape == (5, 5)
-    assert (sheet[0, 0], sheet[0, 3], sheet[3, 0], sheet[3, 3]) == (0.0, 0.1, 0.2, 1.0)
+    assert (sheet[0, 0], sheet[0, 3], sheet[3, 0]) == (0.0, 0.1, 0.2)
+    assert np.isnan(sheet[3, 3]) and np.isnan(sheet[2]).all()
+
+
+@pytest.mark.parametrize("colours", [(), (3,)])
+def test_a_page_shows_between_the_pictures_of_a_sheet_and_a_file_is_white_there(colours):
+    sheet = pictures.sheet(np.zeros((3, 2, 2, *colours)), 2)
+    clear, file = (Image.open(io.BytesIO(figures.png(sheet, clear=clear))) for clear in (True, False))
+    between = np.isnan(sheet.reshape(5, 5, -1)[..., 0])
+    assert between.any() and not between.all()
+    assert np.array_equal(np.asarray(clear.getchannel("A")), np.where(between, 0, 255))
+    assert "A" not in file.getbands()
+    assert np.array_equal(np.asarray(file) == 255, np.isnan(sheet))
 
 
 def test_a_sheet_of_parts_keeps_each_under_its_own():
     parts = [np.full((3, 2, 2), value) + np.arange(3)[:, None, None] / 10 for value in (0.0, 0.5)]
     sheet = pictures.beneath(parts, 2)
-    assert sheet[::3, ::3].tolist() == [[0.0, 0.1], [0.5, 0.6], [0.2, 1.0], [0.7, 1.0]]
+    shown = sheet[::3, ::3].astype(object)
+    shown[np.isnan(sheet[::3, ::3])] = None
+    assert shown.tolist() == [[0.0, 0.1], [0.5, 0.6], [0.2, None], [0.7, None]]
 
 
 def test_a_deterministic_code_is_drawn_under_its_example(tmp_path):

@@ -72,18 +72,23 @@ def svg(figure: Figure, title: str, description: str) -> str:
     return f'{head} role="img" aria-label="{html.escape(title)}">{label}{rest}'
 
 
-def png(picture: np.ndarray) -> bytes:
-    """A picture with values in [0, 1], (height, width[, 3]), as PNG."""
+def png(picture: np.ndarray, clear: bool = False) -> bytes:
+    """A picture with values in [0, 1], (height, width[, 3]), as PNG; NaN is white, or with ``clear`` transparent."""
     from PIL import Image
 
+    values = np.round(255 * np.clip(np.nan_to_num(picture, nan=1.0), 0, 1)).astype(np.uint8)
+    made = Image.fromarray(values)
+    if clear:
+        there = ~np.isnan(picture if picture.ndim == 2 else picture[..., 0])
+        made.putalpha(Image.fromarray(np.where(there, 255, 0).astype(np.uint8)))
     buffer = io.BytesIO()
-    Image.fromarray(np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)).save(buffer, "PNG")
+    made.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def image(picture: np.ndarray, alt: str, scale: int = 3) -> str:
-    """An <img> with the picture inside, enlarged with sharp pixels."""
-    data = base64.b64encode(png(picture)).decode()
+    """An <img> with the picture inside, enlarged with sharp pixels; the page shows where it is NaN."""
+    data = base64.b64encode(png(picture, clear=True)).decode()
     height, width = picture.shape[:2]
     size = f'width="{width * scale}" height="{height * scale}"'
     return f'<img class="pixels" {size} alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'

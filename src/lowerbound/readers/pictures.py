@@ -54,11 +54,11 @@ def grey(trained: Trained, x: Tensor) -> np.ndarray:
 
 
 def sheet(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """Pictures (n, height, width[, 3]) laid on one sheet, ``columns`` to a row, on white."""
+    """Pictures (n, height, width[, 3]) laid on one sheet, ``columns`` to a row; NaN where none lies."""
     n, height, width = pictures.shape[:3]
     rows = math.ceil(n / columns)
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, *pictures.shape[3:])
-    out = np.ones(shape)
+    out = np.full(shape, np.nan)
     for i, picture in enumerate(pictures):
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
         out[top : top + height, left : left + width] = picture
@@ -78,10 +78,10 @@ def folded(z: Tensor) -> np.ndarray:
 
 
 def boxed(small: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Pictures (n, high, wide) enlarged by a whole factor, at the top of white boxes as large as ``like``'s."""
+    """Pictures (n, high, wide) enlarged by a whole factor, at the top of boxes as large as ``like``'s."""
     high, wide = small.shape[1:]
     times = min(like.shape[1] // high, like.shape[2] // wide)
-    out, left = np.ones((len(small), *like.shape[1:])), (like.shape[2] - times * wide) // 2
+    out, left = np.full((len(small), *like.shape[1:]), np.nan), (like.shape[2] - times * wide) // 2
     large = small.repeat(times, 1).repeat(times, 2)
     out[:, : times * high, left : left + times * wide] = large if out.ndim == 3 else large[..., None]
     return out
@@ -90,7 +90,7 @@ def boxed(small: np.ndarray, like: np.ndarray) -> np.ndarray:
 def beneath(parts: Sequence[np.ndarray], columns: int, gap: int = 1) -> np.ndarray:
     """Parts, each of as many pictures of one size, on a sheet: a row of the first above the same of the second, ..."""
     short = -len(parts[0]) % columns
-    full = [np.concatenate([part, np.ones((short, *part.shape[1:]))]) for part in parts]
+    full = [np.concatenate([part, np.full((short, *part.shape[1:]), np.nan)]) for part in parts]
     return sheet(
         np.concatenate([part[i : i + columns] for i in range(0, len(full[0]), columns) for part in full]), columns, gap
     )
