@@ -321,6 +321,18 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "torch.cat([s, -s * m], -1)",
         ("maths/test_mixture.py::test_one_product_gives_every_density",),
     ),
+    "a weight decay that pulls the prior": (
+        "training/optimise.py",
+        'return dims > 1 and not {"prior", "likelihood"} & set(name.split("."))',
+        "return dims > 1",
+        ("training/test_optimise.py::test_a_weight_decay_pulls_the_layers_weights_and_nothing_else",),
+    ),
+    "a compiled step whose weight decay pulls everything": (
+        "training/compiled.py",
+        "if pulled else 0.0",
+        "",
+        ("training/test_compiled.py::test_every_part_that_is_compiled_gives_the_eager_numbers",),
+    ),
     "the two of a pair of noise the same": (
         "maths/draws.py",
         "[angle.cos(), angle.sin()]",

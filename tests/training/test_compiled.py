@@ -113,7 +113,7 @@ def test_an_objective_that_reads_the_epoch_itself_is_no_constant_graph(tmp_path,
 CASES = {
     "clip": {"training": {"clip": 0.5}},
     "adamw": {"training": {"optimiser": "adamw", "weight_decay": 0.1, "decay": "cosine"}},
-    "adam with decay": {"training": {"weight_decay": 0.1}},
+    "adam with decay": {"training": {"weight_decay": 1.0}, "prior": {"name": "mixture"}},
     "iwae": {"bound": {"name": "iwae", "k": 3}},
     "dreg": {"bound": {"name": "iwae", "k": 3, "gradient": "dreg"}},
     "free bits": {"objective": {"name": "free-bits", "floor": 0.2}},

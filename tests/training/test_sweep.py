@@ -64,6 +64,7 @@ CASES = {
     "mixture": {"prior": {"name": "mixture"}},
     "corrupted": {"corruption": {"name": "masking"}},
     "adamw": {"training": {"epochs": 2, "optimiser": "adamw", "weight_decay": 0.1, "decay": "cosine"}},
+    "adam-decay-mixture": {"prior": {"name": "mixture"}, "training": {"epochs": 2, "weight_decay": 0.1}},
     "sgd": {"training": {"epochs": 2, "optimiser": "sgd"}},
     "sampled": {"bound": {"name": "elbo", "estimator": "sampled"}},
 }

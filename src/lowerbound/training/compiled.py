@@ -154,6 +154,8 @@ class CompiledStep:
         self.model, self.player, self.spec, self.weighted, self.precise = model, player, spec, weighted, precise
         self.objective, self.examples, self.fuse = objective, examples, fuse
         self.group = optimiser.param_groups[0]
+        pulled = {id(p) for group in optimiser.param_groups if group["weight_decay"] for p in group["params"]}
+        self.pulled = [id(p) in pulled for p in player.parameters]
         self.weights = [p.detach() for p in player.parameters]
         names = {id(p): f"model.{name}" for name, p in model.named_parameters()}
         self.names = [names[id(p)] for p in player.parameters]
@@ -256,16 +258,16 @@ class CompiledStep:
         sound = torch.stack([torch.isfinite(loss + norm), before]).all()
         clip = self.spec.training.clip
         scale = None if clip is None else (clip / (norm + 1e-6)).clamp(max=1.0)
-        for w, m, v, g in zip(weights, means, squares, gradients, strict=True):
-            self._adam(w, m, v, g if scale is None else g * scale, factors, sound)
+        for w, m, v, g, pulled in zip(weights, means, squares, gradients, self.pulled, strict=True):
+            self._adam(w, m, v, g if scale is None else g * scale, factors, sound, pulled)
         steps.add_(sound)
         before.copy_(sound)
         sums = self._sums(terms, loss.detach(), norm, len(x))
         return torch.where(sound, sums, 0.0)
 
-    def _adam(self, w: Tensor, m: Tensor, v: Tensor, g: Tensor, factors: Tensor, sound: Tensor) -> None:
+    def _adam(self, w: Tensor, m: Tensor, v: Tensor, g: Tensor, factors: Tensor, sound: Tensor, pulled: bool) -> None:
         b1, b2 = self.group["betas"]
-        decay, apart = self.spec.training.weight_decay, self.spec.training.optimiser == "adamw"
+        decay, apart = self.spec.training.weight_decay if pulled else 0.0, self.spec.training.optimiser == "adamw"
         g = g + decay * w if decay and not apart else g
         g = in_range(g)
         mean = in_range(m + (1 - b1) * (g - m))

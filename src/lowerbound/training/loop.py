@@ -30,7 +30,7 @@ from lowerbound.training.forecast import Forecast, collapse_forecast
 from lowerbound.training.labelled import Labels
 from lowerbound.training.ledger import Ledger, refuse_non_finite
 from lowerbound.training.measure import evaluating, labels_for, measure
-from lowerbound.training.optimise import device_of, learning_rate, make_optimiser, restore, state_tensors
+from lowerbound.training.optimise import device_of, is_weight, learning_rate, make_optimiser, restore, state_tensors
 from lowerbound.training.precision import dtype_of, products_in
 from lowerbound.training.randomness import INITIAL, STEP, borrowed, order, reseed
 from lowerbound.training.rehearsal import telling_rows, unchanged
@@ -141,7 +141,9 @@ class Training:
             self.model, self.objective, self.bound, regularisers, spec.training.samples, self.game.minimises
         )
         self.players = players_of(spec, self.model, self.game, minimised)
-        self.optimisers = [make_optimiser(player.parameters, spec.training) for player in self.players]
+        named = [pair for module in (self.model, *self.aside.values()) for pair in module.named_parameters()]
+        weights = {id(p) for name, p in named if is_weight(name, p.dim())}
+        self.optimisers = [make_optimiser(player.parameters, spec.training, weights) for player in self.players]
         self.labels = Labels(data, spec.training.labelled, spec.training.seed)
         self.labels.refuse_missing(self.model.condition)
         self.n = len(data.splits["train"])

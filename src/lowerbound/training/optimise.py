@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -22,10 +23,27 @@ OPTIMISERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
 }
 
 
-def make_optimiser(parameters: list[Parameter], spec: TrainingSpec) -> Optimizer:
-    """The optimiser that the spec names, over these parameters."""
+def make_optimiser(parameters: list[Parameter], spec: TrainingSpec, weights: Collection[int]) -> Optimizer:
+    """The optimiser that the spec names, over these parameters; ``weights`` are the ids of what its decay pulls."""
     kind, options = OPTIMISERS[spec.optimiser]
-    return kind(parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay, **options)  # type: ignore[call-arg]
+    if not spec.weight_decay:
+        return kind(parameters, lr=spec.learning_rate, **options)  # type: ignore[call-arg]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if (id(p) in weights) == pulled], "weight_decay": pulled * spec.weight_decay}
+        for pulled in (True, False)
+    ]
+    return kind([g for g in groups if g["params"]], lr=spec.learning_rate, **options)  # type: ignore[call-arg]
+
+
+def is_weight(name: str, dims: int) -> bool:
+    """Whether a weight decay pulls this parameter toward 0: a matrix or a kernel of a network, no bias and no scale.
+
+    What belongs to a prior or a likelihood is left alone: its numbers mean something.
+
+    >>> is_weight("encoder.layers.0.weight", 2), is_weight("encoder.layers.0.bias", 1), is_weight("prior.mean", 2)
+    (True, False, False)
+    """
+    return dims > 1 and not {"prior", "likelihood"} & set(name.split("."))
 
 
 def learning_rate(spec: TrainingSpec, epoch: float) -> float:
@@ -48,6 +66,10 @@ def restore(optimiser: Optimizer, tensors: dict[str, Tensor], prefix: str) -> No
         if name.startswith(prefix + "."):
             index, key = name[len(prefix) + 1 :].split(".", 1)
             state.setdefault(int(index), {})[key] = tensor
+    for i, p in enumerate(p for group in optimiser.param_groups for p in group["params"]):
+        if any(t.dim() and t.shape != p.shape for t in state.get(i, {}).values()):
+            what = "its optimiser remembers other parameters, or the same in another order"
+            raise InputError(what, where="checkpoint", mend="train anew")
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 

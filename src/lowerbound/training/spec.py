@@ -72,6 +72,7 @@ class TrainingSpec(Frozen):
     """How the loop runs. One epoch is one pass over the training split.
 
     ``labelled`` is how many of the training labels may be used, the same number of each class; None: all.
+    ``weight_decay`` pulls the matrices and kernels of networks toward 0: no bias, nothing of a prior or likelihood.
     ``compile`` makes a step one compiled graph: "auto" where a run is long enough to gain by it and the step allows it.
     ``snapshots`` keeps the weights after steps 1, 2, 3, 4, 6, 8, 11, ..., the rounded powers of the root of 2.
     """

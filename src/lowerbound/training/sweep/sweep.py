@@ -26,7 +26,7 @@ from lowerbound.objective import Minimised, Player
 from lowerbound.training.alarms import Alarm
 from lowerbound.training.compiled import wanted
 from lowerbound.training.loop import Training
-from lowerbound.training.optimise import device_of, make_optimiser
+from lowerbound.training.optimise import device_of, is_weight, make_optimiser
 from lowerbound.training.randomness import STEP, borrowed, reseed
 from lowerbound.training.run import Run, to_json
 from lowerbound.training.setup import environment, refuse_other_data
@@ -84,7 +84,8 @@ class Sweep(Training):
         minimised = Minimised(self.model, self.objective, self.bound, samples=spec.training.samples)
         self.stack = Stack(minimised, [m.model for m in self.members], self.betas)
         self.players = [Player("sweep", self.stack.parameters, self.stack)]  # type: ignore[arg-type]
-        self.optimisers = [make_optimiser(self.stack.parameters, spec.training)]
+        weights = {id(p) for name, p in self.stack.state.items() if is_weight(name, p.dim() - 1)}
+        self.optimisers = [make_optimiser(self.stack.parameters, spec.training, weights)]
         self._check()
 
     def _check(self) -> None:
