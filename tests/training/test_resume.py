@@ -112,7 +112,7 @@ def test_fifty_kills_at_random_moments(tmp_path):
     """SIGKILL, not a signal that can be caught; each killed run is resumed and compared byte for byte."""
     script = Path(__file__).with_name("kill.py")
     done = subprocess.run(
-        [sys.executable, script, "--kills", "50", "--folder", tmp_path], capture_output=True, text=True, timeout=120
+        [sys.executable, script, "--kills", "50", "--folder", tmp_path], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "50 kills, 50 equal" in done.stdout
