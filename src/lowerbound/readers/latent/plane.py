@@ -284,15 +284,7 @@ def decoder_view(axis: Axes, trained: Trained, made: Plane) -> None:
     sheet = pictures.sheet(grey.reshape(side * side, *grey.shape[2:]), side, gap=canvas.seam(grey, 1))
     laid = np.nan_to_num(sheet, nan=1.0)
     extent = (*made.limits[0], *made.limits[1])
-    axis.imshow(
-        np.nan_to_num(laid, nan=1.0),
-        extent=extent,
-        cmap="gray",
-        vmin=0,
-        vmax=1,
-        interpolation="antialiased",
-        aspect="equal",
-    )
+    axis.imshow(laid, extent=extent, cmap="gray", vmin=0, vmax=1, interpolation="antialiased", aspect="equal")
     axis.set_title(fill(f"decoder: what it expects there{made.others}", WRAP), fontsize=11)
     axis.grid(visible=False)
     framed(axis, made)
