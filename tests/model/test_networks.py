@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy import stats
 
 from lowerbound.errors import InputError
 from lowerbound.model.networks import NETWORKS
 from lowerbound.model.networks.base import mirrored
+from lowerbound.model.networks.dropout import Dropout
 
 SIZES = [(1, 1), (1, 7), (5, 1), (2, 3), (8, 8), (9, 13), (33, 20)]
 
@@ -82,3 +84,21 @@ def test_no_parameter_is_stored_twice():
     for name in NETWORKS:
         state = NETWORKS.build(name, (4,), (2, 1, 9, 6)).state_dict()
         assert len({t.data_ptr() for t in state.values()}) == len(state)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_dropout_hides_its_share_and_leaves_the_mean(share):
+    torch.manual_seed(0)
+    h = torch.full((200, 500), 2.0, requires_grad=True)
+    seen = Dropout(share)(h)
+    assert stats.binomtest(int((seen == 0).sum()), h.numel(), share).pvalue > 1e-4
+    assert seen.max().item() == pytest.approx(2 / (1 - share), rel=1e-2)
+    spread = 2 * (share / (1 - share) / h.numel()) ** 0.5
+    assert abs(seen.mean().item() - 2) < 4 * spread
+    seen.sum().backward()
+    assert torch.equal(h.grad, seen.detach() / 2), "what is hidden gives no gradient"
+
+
+def test_dropout_is_for_training_and_its_share():
+    h = torch.rand(4, 3)
+    assert torch.equal(Dropout(0.5).eval()(h), h) and torch.equal(Dropout(0.0)(h), h)

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from lowerbound.maths.draws import normal_like, random_words
+from lowerbound.maths.draws import chosen_like, normal_like
 from lowerbound.registry import Registry
 
 
@@ -80,7 +80,7 @@ class Masking(Corruption):
 
     .. math:: \tilde x_i = m_i x_i, \qquad m_i \sim \mathrm{Bernoulli}(1 - s)
 
-    The share is held to within 1/65536: 15 random bits a value decide, half of what drawing numbers takes.
+    The share is held to within 1/65536 (:func:`~lowerbound.maths.draws.chosen_like`).
 
     *Shapes*: any. *Units and sign*: ``share`` of the values, no unit. *Neutral setting*: ``share=0``.
     *Source*: Vincent et al. 2010 (JMLR 11), section 3.4; Im et al. 2017 (1511.06406), eq. 5.
@@ -94,12 +94,4 @@ class Masking(Corruption):
         self.share = share
 
     def corrupt(self, features: Tensor) -> Tensor:
-        if not self.share:
-            return features
-        bits = random_bits(features.numel(), features.device).view(features.shape)
-        return features.masked_fill(bits < min(round(self.share * 2**15), 2**15 - 1), 0)
-
-
-def random_bits(count: int, device: torch.device) -> Tensor:
-    """``count`` whole numbers below 2^15, each as likely: four of every word of 64 bits."""
-    return random_words(-(-count // 4), device).view(torch.int16)[:count] & (2**15 - 1)
+        return features.masked_fill(chosen_like(features, self.share), 0) if self.share else features

@@ -5,9 +5,10 @@ r"""A whole step as one compiled graph: forward, gradient, its norm, Adam, and t
           \qquad c_i = 1 - \beta_i^t
 
 which is Adam (Kingma & Ba 2015, section 2, its efficient order) with one division an element. The graph is that of the
-library's own eager step, traced, so that there is one definition of every term. What eager code draws, it draws: noise
-comes from torch's generator. A step whose loss or gradient is not finite changes no weight, nor does any after it until
-someone has looked.
+library's own eager step, traced, so that there is one definition of every term. What eager code draws, it draws, from
+torch's generator, but for the many numbers of a corruption or a dropout: these are others of the same law
+(:mod:`lowerbound.maths.draws`). A step whose loss or gradient is not finite changes no weight, nor does any after it
+until someone has looked.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lowerbound.errors import InputError
+from lowerbound.maths.draws import spelt_out
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import mean_samples
 from lowerbound.objective import Batch, Objective, Player
@@ -215,7 +217,7 @@ class CompiledStep:
         found = []
         for step in (self._eager, graph):
             given = copies(arguments)
-            with borrowed(self.device):
+            with borrowed(self.device), spelt_out():
                 found.append([*given, step(*given)])
         if not all(torch.equal(a, b) for a, b in zip(before, self.model.buffers(), strict=True)):
             return "a step changes the model's buffers"

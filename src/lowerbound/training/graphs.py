@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lowerbound.maths import products
+from lowerbound.maths.draws import spelt_out
 from lowerbound.objective.regularisers import pairs_compiled
 
 LARGE = 1_000_000
@@ -124,5 +125,6 @@ def traced(step: Callable[..., Any], arguments: list[Tensor]) -> torch.fx.GraphM
     """The operations of a step on arguments of these shapes."""
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    spelt_out: Any = {torch.ops.lowerbound.mean_log_ratio.default: pairs_compiled.mean_log_ratio}
-    return make_fx(lambda *given: step(*given), decomposition_table=spelt_out)(*arguments)
+    table: Any = {torch.ops.lowerbound.mean_log_ratio.default: pairs_compiled.mean_log_ratio}
+    with spelt_out():
+        return make_fx(lambda *given: step(*given), decomposition_table=table)(*arguments)

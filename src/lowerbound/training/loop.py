@@ -20,6 +20,7 @@ from lowerbound import __version__
 from lowerbound.data import summary as summarise
 from lowerbound.data.dataset import Data, Summary
 from lowerbound.errors import InputError, Interrupted, NonFiniteError
+from lowerbound.maths.draws import spelt_out
 from lowerbound.maths.terms import Terms
 from lowerbound.maths.units import Estimate
 from lowerbound.model.autoencoder import Autoencoder
@@ -321,7 +322,8 @@ class Training:
         if back:
             self.position, self.step = self.position - back, self.step - back
             self.ledger.take_back(back * self.spec.training.batch, back)
-            self._step(self._next(rows), graph=False)
+            with spelt_out():  # the draws of the graph
+                self._step(self._next(rows), graph=False)
 
     def _products(self) -> AbstractContextManager[None]:
         return products_in(self.spec.training.precision, self.device)

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lowerbound.model.networks.base import NETWORKS, Activation, Network, Widths, activation_of, initialised
+from lowerbound.model.networks.dropout import Dropout
 
 
 @NETWORKS.register("mlp")
@@ -44,7 +45,7 @@ class MLP(Network):
         halves, layers = 2 if activation == "glu" else 1, list[nn.Module]()
         for i, o in itertools.pairwise(widths):
             layers += [initialised(nn.Linear(i, halves * o), activation), activation_of(activation)]
-            layers += [nn.Dropout(dropout)] if dropout else []
+            layers += [Dropout(dropout)] if dropout else []
         self.features = widths[-1]
         if outputs is not None:
             layers.append(initialised(nn.Linear(widths[-1], math.prod(outputs)), None))

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from lowerbound.errors import InputError
 from lowerbound.maths.units import mean_examples
 from lowerbound.model.networks.base import Activation, Widths
+from lowerbound.model.networks.dropout import Dropout
 from lowerbound.model.networks.mlp import MLP
 from lowerbound.objective.games.base import GAMES, Game, generative, trained
 from lowerbound.objective.minimise import Minimised
@@ -55,7 +56,7 @@ class Gan(Game):
     ) -> None:
         super().__init__(parts, width)
         self.loss, self.penalty = loss, penalty
-        self.critic = nn.Sequential(nn.Dropout(dropout), MLP((parts,), (1,), hidden=hidden, activation=activation))
+        self.critic = nn.Sequential(Dropout(dropout), MLP((parts,), (1,), hidden=hidden, activation=activation))
 
     def players(self, model: Any, minimised: Minimised) -> list[Player]:
         if model.encoder is not None:
