@@ -357,6 +357,12 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "return min(round(share * 2**14), 2**15 - 1) / 2**15",
         ("model/test_corruptions.py::test_a_mask_takes_its_share_of_the_values_wherever_they_lie",),
     ),
+    "a layer's gradient of its weights by another batch": (
+        "maths/products.py",
+        "linear(g.t(), x.t()) if for_W",
+        "linear(g.t().flip(1), x.t()) if for_W",
+        ("maths/test_products.py::test_the_value_and_its_gradients_are_torch_s[True]",),
+    ),
     "dropout that leaves the mean smaller": (
         "model/networks/dropout.py",
         ", 0) / (1 - rounded(self.share))",

@@ -13,7 +13,8 @@ import pytest
 import torch
 from scipy import stats
 
-from lowerbound.maths.draws import chosen_like, normal_like, random_words, rounded, spelt_out
+from lowerbound.maths.draws import chosen_like, normal_like, random_words, rounded
+from lowerbound.maths.tracing import spelt_out
 
 CPU = torch.device("cpu")
 MASK = 2**64 - 1

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lowerbound.errors import InputError, Interrupted, NonFiniteError
-from lowerbound.maths import draws
+from lowerbound.maths import draws, tracing
 from lowerbound.objective import Player, Weights
 from lowerbound.objective.objectives import BetaElbo
 from lowerbound.training import compiled
@@ -142,7 +142,7 @@ CASES = {
 @pytest.mark.parametrize("data", [stripes, blobs])
 def test_every_part_that_is_compiled_gives_the_eager_numbers(tmp_path, monkeypatch, case, data):
     rows = []
-    monkeypatch.setattr(draws, "_SPELT_OUT", ContextVar("always", default=True))  # eager code draws as a graph does
+    monkeypatch.setattr(tracing, "_SPELT_OUT", ContextVar("always", default=True))  # eager code draws as a graph does
     for how in ("on", "off"):
         chosen = dict(CASES[case])
         chosen["training"] = {"epochs": 1, "compile": how, **chosen.get("training", {})}

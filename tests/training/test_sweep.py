@@ -14,7 +14,7 @@ import torch
 
 from lowerbound import data as data_floor
 from lowerbound.errors import InputError, Interrupted, NonFiniteError
-from lowerbound.maths import draws
+from lowerbound.maths import tracing
 from lowerbound.training.compiled import find_compiler
 from lowerbound.training.load import load
 from lowerbound.training.loop import resume as resume_run
@@ -241,7 +241,7 @@ compiler = pytest.mark.skipif(not find_compiler(), reason="no C++ compiler")
 @pytest.mark.parametrize("case", COMPILED)
 def test_a_compiled_sweep_is_the_eager_one_up_to_rounding(tmp_path, monkeypatch, case):
     taken = []
-    monkeypatch.setattr(draws, "_SPELT_OUT", ContextVar("always", default=True))  # eager code draws as a graph does
+    monkeypatch.setattr(tracing, "_SPELT_OUT", ContextVar("always", default=True))  # eager code draws as a graph does
     own = CompiledSweep._block
     monkeypatch.setattr(CompiledSweep, "_block", lambda self, i: taken.append((len(self.waiting), i)) or own(self, i))
     settings = spec(**merge({"training": {"epochs": 4, **DOUBLE}}, COMPILED[case]))

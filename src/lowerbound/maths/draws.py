@@ -1,9 +1,9 @@
 r"""Random numbers for every value of a batch: torch's own, and spelt out for a compiler, which makes one loop of them.
 
-Torch draws one number after another, in one operation. In a step that is a graph (:func:`spelt_out`) they are other
-numbers of the same law, made by some thirty operations of which each does many at once. Torch's own generator gives a
-key k, and word i is that of SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom number generators") i steps
-after :math:`k\gamma`, which needs none of the words before it:
+Torch draws one number after another, in one operation. In a step that is a graph
+(:func:`~lowerbound.maths.tracing.spelt_out`) they are other numbers of the same law, made by some thirty operations of
+which each does many at once. Torch's own generator gives a key k, and word i is that of SplitMix64 (Steele et al. 2014,
+"Fast splittable pseudorandom number generators") i steps after :math:`k\gamma`, which needs none of the words before:
 
 .. math:: w_i = \mathrm{mix}((k + i)\gamma), \qquad
           (\epsilon_1, \epsilon_2) = \sqrt{-2 \ln u}\,(\cos a, \sin a), \quad u = \tfrac{\text{low half} + 1/2}{2^{32}},
@@ -15,26 +15,14 @@ for two N(0, 1) numbers a word (Box and Muller 1958). None is beyond 6.8, where 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 
 import torch
 from torch import Tensor
 
+from lowerbound.maths.tracing import is_spelt_out
+
 GAMMA = -0x61C8864680B583EB
 MIX = ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15))
-_SPELT_OUT: ContextVar[bool] = ContextVar("spelt_out", default=False)
-
-
-@contextmanager
-def spelt_out() -> Iterator[None]:
-    """Within, numbers for a CPU are drawn in the way that is quick once it is compiled."""
-    before = _SPELT_OUT.set(True)
-    try:
-        yield
-    finally:
-        _SPELT_OUT.reset(before)
 
 
 def random_words(count: int, device: torch.device) -> Tensor:
@@ -54,7 +42,7 @@ def shifted(words: Tensor, shift: int) -> Tensor:
 
 def normal_like(a: Tensor) -> Tensor:
     """N(0, 1) numbers of the shape, type and device of ``a``."""
-    if not _SPELT_OUT.get() or a.device.type != "cpu":
+    if not is_spelt_out() or a.device.type != "cpu":
         return torch.randn_like(a)
     real = torch.float64 if a.dtype == torch.float64 else torch.float32
     words = random_words(-(-a.numel() // 2), a.device)
@@ -72,7 +60,7 @@ def chosen_like(a: Tensor, share: float) -> Tensor:
     """
     if a.device.type != "cpu":
         return torch.rand(a.shape, device=a.device) < rounded(share)
-    kind, together, bits = (torch.int32, 2, 31) if _SPELT_OUT.get() else (torch.int16, 4, 15)
+    kind, together, bits = (torch.int32, 2, 31) if is_spelt_out() else (torch.int16, 4, 15)
     words = random_words(-(-a.numel() // together), a.device)
     numbers = words.view(kind)[: a.numel()].view(a.shape) & (2**bits - 1)
     return numbers < round(rounded(share) * 2**bits)

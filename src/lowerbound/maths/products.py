@@ -5,13 +5,36 @@ For float32 torch asks MKL, which runs at half speed on processors of other make
 
 from __future__ import annotations
 
+import platform
+from functools import cache
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.nn import functional as F
+
+from lowerbound.maths.tracing import is_spelt_out
+
+LARGE = 1_000_000
+"""Multiplications from which a product is worth a call out of a graph."""
+WORTH = 8_000_000
+"""Multiplications from which a layer gains more by its three products than it loses by a gradient that is Python."""
 
 
 def quick(dtype: torch.dtype, device: torch.device) -> bool:
     """Whether :func:`product` is the quicker way, and there."""
     return dtype == torch.float32 and device.type == "cpu" and torch.backends.mkldnn.is_available()
+
+
+@cache
+def favoured() -> bool:
+    """Whether the processor is one that MKL is made for, or torch has another library."""
+    if not torch.backends.mkl.is_available():
+        return True
+    told = Path("/proc/cpuinfo")
+    return "AuthenticAMD" not in (told.read_text() if told.exists() else platform.processor())
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
@@ -23,6 +46,40 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     """
     found: Tensor = torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
     return found
+
+
+class Affine(Function):
+    """x W^T + b, whose gradients are products by :func:`linear` again and so have gradients themselves."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, W)
+        found: Tensor = torch.ops.mkldnn._linear_pointwise(x, W, b, "none", [], "")
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (g,) = gradients
+        x, W = ctx.saved_tensors
+        for_x, for_W, for_b = ctx.needs_input_grad
+        return linear(g, W.t()) if for_x else None, linear(g.t(), x.t()) if for_W else None, g.sum(0) if for_b else None
+
+
+def linear(x: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
+    """x (rows, n), W (columns, n), b (columns,) -> x W^T + b (rows, columns), by the quicker way.
+
+    What torch transforms, traces or rounds is left to its own ``linear``, as are small products and processors that
+    MKL favours.
+
+    >>> linear(torch.ones(2, 3), torch.ones(1, 3), torch.ones(1))
+    tensor([[4.],
+            [4.]])
+    """
+    large = x.dim() == 2 and x.numel() * len(W) >= WORTH and quick(x.dtype, x.device) and W.dtype == x.dtype
+    watched = is_spelt_out() or torch.is_autocast_enabled("cpu") or torch._C._are_functorch_transforms_active()
+    if not large or favoured() or watched:
+        return F.linear(x, W, b)
+    return Affine.apply(x, W, b)  # type: ignore[no-any-return]
 
 
 def stacked(a: Tensor, b: Tensor) -> Tensor:

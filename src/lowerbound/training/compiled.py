@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lowerbound.errors import InputError
-from lowerbound.maths.draws import spelt_out
 from lowerbound.maths.terms import Terms
+from lowerbound.maths.tracing import spelt_out
 from lowerbound.maths.units import mean_samples
 from lowerbound.objective import Batch, Objective, Player
 from lowerbound.objective.schedules import Given

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from lowerbound.maths import products
-from lowerbound.maths.draws import spelt_out
+from lowerbound.maths.tracing import spelt_out
 from lowerbound.objective.regularisers import pairs_compiled
 
-LARGE = 1_000_000
-"""Multiplications from which a product is worth a call out of the graph."""
 SOLID: dict[str, Any] = {"memory_format": torch.contiguous_format}
 OPTIONS: dict[str, dict[str, Any]] = {
     "cpu": {"cpp_wrapper": True, "fallback_random": True},
@@ -101,7 +99,7 @@ def quick_products(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
             continue
         *bias, a, b = node.args
         value, inner = node.meta["val"], a.meta["val"].shape[1]
-        if not products.quick(value.dtype, value.device) or value.numel() * inner < LARGE:
+        if not products.quick(value.dtype, value.device) or value.numel() * inner < products.LARGE:
             continue
         with graph.graph.inserting_before(node):
             w = graph.graph.call_function(aten.t.default, (b,))

@@ -20,8 +20,8 @@ from lowerbound import __version__
 from lowerbound.data import summary as summarise
 from lowerbound.data.dataset import Data, Summary
 from lowerbound.errors import InputError, Interrupted, NonFiniteError
-from lowerbound.maths.draws import spelt_out
 from lowerbound.maths.terms import Terms
+from lowerbound.maths.tracing import spelt_out
 from lowerbound.maths.units import Estimate
 from lowerbound.model.autoencoder import Autoencoder
 from lowerbound.objective import Batch, Minimised

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lowerbound.model.networks.base import NETWORKS, Activation, Network, Widths, activation_of, initialised
 from lowerbound.model.networks.dropout import Dropout
+from lowerbound.model.networks.linear import Linear
 
 
 @NETWORKS.register("mlp")
@@ -44,11 +45,11 @@ class MLP(Network):
         widths = [math.prod(inputs), *hidden]
         halves, layers = 2 if activation == "glu" else 1, list[nn.Module]()
         for i, o in itertools.pairwise(widths):
-            layers += [initialised(nn.Linear(i, halves * o), activation), activation_of(activation)]
+            layers += [initialised(Linear(i, halves * o), activation), activation_of(activation)]
             layers += [Dropout(dropout)] if dropout else []
         self.features = widths[-1]
         if outputs is not None:
-            layers.append(initialised(nn.Linear(widths[-1], math.prod(outputs)), None))
+            layers.append(initialised(Linear(widths[-1], math.prod(outputs)), None))
         self.layers = nn.Sequential(*layers)
 
     def last_bias(self) -> Tensor | None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lowerbound.model.networks.base import ACTIVATIONS, NETWORKS, Activation, Network, Width, Widths, initialised
 from lowerbound.model.networks.convolutional import Levels
+from lowerbound.model.networks.linear import Linear
 from lowerbound.model.networks.pictures import Pictures
 
 
@@ -65,19 +66,19 @@ class ResidualRows(Network):
         widths = [math.prod(inputs), *hidden]
         layers: list[nn.Module] = []
         for i, o in zip(widths, hidden, strict=False):
-            layers.append(initialised(nn.Linear(i, o), activation))
+            layers.append(initialised(Linear(i, o), activation))
             layers += [self._block(o, activation, blocks * len(hidden)) for _ in range(blocks)]
             layers.append(ACTIVATIONS[activation]())
         self.features = widths[-1]
         if outputs is not None:
-            layers.append(initialised(nn.Linear(widths[-1], math.prod(outputs)), None))
+            layers.append(initialised(Linear(widths[-1], math.prod(outputs)), None))
         self.layers = nn.Sequential(*layers)
 
     def last_bias(self) -> Tensor | None:
         return None if self.outputs is None else self.layers[-1].bias  # type: ignore[return-value]
 
     def _block(self, width: int, activation: str, depth: int) -> Block:
-        return Block(lambda: nn.Linear(width, width), activation, depth)
+        return Block(lambda: Linear(width, width), activation, depth)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.layers(x.flatten(1))

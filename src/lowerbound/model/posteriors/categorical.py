@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from lowerbound.maths.onehot import OneHot
 from lowerbound.maths.units import at_least_float32
 from lowerbound.model.networks.base import initialised
+from lowerbound.model.networks.linear import Linear
 from lowerbound.model.posteriors.base import POSTERIORS, Posterior, Support
 
 
@@ -48,7 +49,7 @@ class Categorical(Posterior):
         super().__init__(features, latent)
         self.classes, self.temperature, self.relaxed = classes, temperature, relaxed
         self.width = self.represented = latent * classes
-        self.head = initialised(nn.Linear(features, self.width), None)
+        self.head = initialised(Linear(features, self.width), None)
 
     def forward(self, features: Tensor) -> OneHot:
         logits = at_least_float32(self.head(features)).unflatten(-1, (self.latent, self.classes))

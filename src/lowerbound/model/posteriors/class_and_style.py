@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from lowerbound.maths.delta import Delta
 from lowerbound.maths.units import at_least_float32
 from lowerbound.model.networks.base import initialised
+from lowerbound.model.networks.linear import Linear
 from lowerbound.model.posteriors.base import POSTERIORS, Posterior, Support
 
 
@@ -41,7 +42,7 @@ class ClassAndStyle(Posterior):
         self.classes = classes
         self.width = classes + latent
         self.represented = latent if plane else self.width
-        self.head = initialised(nn.Linear(features, self.width), None)
+        self.head = initialised(Linear(features, self.width), None)
         self.heads = nn.Linear(classes, latent, bias=False) if plane else None
         if self.heads is not None:
             nn.init.normal_(self.heads.weight, std=4.0)

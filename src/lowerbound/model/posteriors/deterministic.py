@@ -9,6 +9,7 @@ from lowerbound.maths.delta import Delta
 from lowerbound.maths.normal import DiagonalNormal
 from lowerbound.maths.units import at_least_float32
 from lowerbound.model.networks.base import Activation, activation_of, initialised
+from lowerbound.model.networks.linear import Linear
 from lowerbound.model.posteriors.base import POSTERIORS, Posterior
 
 
@@ -31,7 +32,7 @@ class Deterministic(Posterior):
 
     def __init__(self, features: int, latent: int, *, activation: Activation | None = None) -> None:
         super().__init__(features, latent)
-        self.head = initialised(nn.Linear(features, latent), activation)
+        self.head = initialised(Linear(features, latent), activation)
         self.activation = nn.Identity() if activation is None else activation_of(activation)
 
     def forward(self, features: Tensor) -> Delta:

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
 from lowerbound.maths.normal import DiagonalNormal
 from lowerbound.maths.units import at_least_float32
 from lowerbound.model.networks.base import Widths, initialised
+from lowerbound.model.networks.linear import Linear
 from lowerbound.model.posteriors.base import POSTERIORS, Posterior
 
 
@@ -83,7 +84,7 @@ class Flow(Posterior):
         super().__init__(features, latent)
         self.factorised = transforms == 0
         self.context = context if transforms else 0
-        self.head = initialised(nn.Linear(features, 2 * latent + self.context), None)
+        self.head = initialised(Linear(features, 2 * latent + self.context), None)
         self.carry = coupling(latent, self.context, transforms, hidden) if transforms else None
 
     def forward(self, features: Tensor) -> DiagonalNormal | Carried:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lowerbound.maths.normal import DiagonalNormal, FullNormal
 from lowerbound.maths.units import at_least_float32
 from lowerbound.model.networks.base import initialised
+from lowerbound.model.networks.linear import Linear
 from lowerbound.model.posteriors.base import POSTERIORS, Posterior
 
 
@@ -28,7 +29,7 @@ class Normal(Posterior):
 
     def __init__(self, features: int, latent: int, *, start: float = 0.0) -> None:
         super().__init__(features, latent)
-        self.head = initialised(nn.Linear(features, 2 * latent), None)
+        self.head = initialised(Linear(features, 2 * latent), None)
         with torch.no_grad():
             self.head.bias[latent:] += start
 
@@ -56,7 +57,7 @@ class FullCovarianceNormal(Posterior):
 
     def __init__(self, features: int, latent: int) -> None:
         super().__init__(features, latent)
-        self.head = initialised(nn.Linear(features, 2 * latent + latent * (latent - 1) // 2), None)
+        self.head = initialised(Linear(features, 2 * latent + latent * (latent - 1) // 2), None)
         self.register_buffer("below", torch.tril_indices(latent, latent, -1), persistent=False)
 
     def forward(self, features: Tensor) -> FullNormal:

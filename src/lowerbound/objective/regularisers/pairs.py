@@ -56,7 +56,8 @@ def mean_log_ratio(
     """The value, and its gradients of z, mean and log variance, (latent, batch) each."""
     bits = (-HALF * log_variance.mT).contiguous()  # log2 of 1 / sigma: exp2 takes a quarter of the time of exp
     (latent, n), scale = bits.shape, bits.exp2()
-    a = (z.mT[:, None] * scale[..., None]).sub_((mean.mT * scale)[..., None])  # (latent, j, i)
+    codes = z.mT.contiguous()  # read row by row from here on, which halves what the next line takes
+    a = (codes[:, None] * scale[..., None]).sub_((mean.mT * scale)[..., None])  # (latent, j, i)
     densities = a.new_empty(latent + 1, n, n)
     each, joint = densities[:latent], densities[latent]
     torch.addcmul(below_highest(bits)[..., None], a, a, value=-HALF, out=each)

@@ -24,6 +24,7 @@ from lowerbound.maths.normal import LOG_2PI, DiagonalNormal
 from lowerbound.maths.units import sum_latent
 from lowerbound.model.autoencoder import Autoencoder
 from lowerbound.model.likelihoods.bernoulli import Bernoulli
+from lowerbound.model.networks.linear import Linear
 from lowerbound.model.networks.mlp import MLP
 from lowerbound.model.posteriors.normal import Normal
 from lowerbound.model.priors.mixture import LearnedMixture
@@ -47,7 +48,7 @@ def suits(model: Any) -> bool:
     plain = type(model).log_joint is Autoencoder.log_joint and not model.condition.width
     parts = type(model.decoder) is MLP and type(model.likelihood) is Bernoulli
     normal = type(model.posterior) is Normal and type(model.prior) in (StandardNormal, LearnedMixture, VampPrior)
-    return plain and parts and normal and all(type(m) in (nn.Linear, *IN_PLACE) for m in model.decoder.layers)
+    return plain and parts and normal and all(type(m) in (Linear, *IN_PLACE) for m in model.decoder.layers)
 
 
 BLOCK = 1024
