@@ -1,4 +1,4 @@
-"""Products by oneDNN are those of torch, with their gradients and the gradients of these; and where torch keeps its own."""
+"""Products by oneDNN are those of torch, with their gradients and the gradients of these; and what is left to torch."""
 
 from __future__ import annotations
 

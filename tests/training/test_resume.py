@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lowerbound.errors import InputError, Interrupted
+from lowerbound.training import loop
 from lowerbound.training.loop import resume, train
 from lowerbound.training.run import Run
 
@@ -100,6 +101,22 @@ def test_resuming_on_other_data_is_refused(tmp_path):
     train(spec(), stripes(), tmp_path / "run")
     with pytest.raises(InputError, match="differ"):
         resume(tmp_path / "run", stripes(seed=5))
+
+
+def test_a_stopped_run_whose_checkpoint_is_refused_stays_as_it_was(tmp_path, monkeypatch):
+    def refused(*given):
+        raise InputError("its optimiser remembers other parameters", where="checkpoint", mend="train anew")
+
+    calls = count()
+    with pytest.raises(Interrupted):
+        train(spec(), stripes(), tmp_path / "run", stop=lambda: 15 if next(calls) == 12 else None)
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as later:  # an epoch after the checkpoint, as a kill leaves it
+        later.write("{}\n")
+    before = contents(tmp_path / "run")
+    monkeypatch.setattr(loop, "restore", refused)
+    with pytest.raises(InputError, match="optimiser remembers"):
+        resume(tmp_path / "run", stripes())
+    assert contents(tmp_path / "run") == before
 
 
 def test_a_second_process_is_refused(tmp_path):

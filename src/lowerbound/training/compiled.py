@@ -44,7 +44,7 @@ from lowerbound.training.randomness import borrowed
 from lowerbound.training.spec import Spec
 
 PAYS = 10_000
-"""Steps from which a run is compiled unasked: compiling takes ten to twenty seconds, a step gains one to four
+"""Steps from which a run is compiled unasked: compiling takes ten to twenty seconds, a step gains one to three
 milliseconds where the processor is one that MKL does not favour, half a millisecond where it is."""
 PAYS_LATER = 30_000
 """The same for networks that are not fully connected, whose step gains a twentieth to a fourth."""

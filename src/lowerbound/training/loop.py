@@ -491,16 +491,16 @@ class Training:
         if self.epoch >= self.spec.training.epochs and self.run.sealed():
             return False
         self.compiled = state.get("compiled", False)
-        self.run.unseal()
-        self.metrics_length = state["metrics_length"]
-        self.run.truncate_metrics(self.metrics_length)
-        self.rows = self.run.metrics()
         self.model.load_state_dict(_under(tensors, "model"))
         for name, module in self.aside.items():
             module.load_state_dict(_under(tensors, name))
         self.best = _under(tensors, "best") or None
         for player, optimiser in zip(self.players, self.optimisers, strict=True):
             restore(optimiser, tensors, f"optimiser.{player.name}")
+        self.run.unseal()  # not before: what is refused stays whole
+        self.metrics_length = state["metrics_length"]
+        self.run.truncate_metrics(self.metrics_length)
+        self.rows = self.run.metrics()
         sums = {k: v.to(self.device) for k, v in _under(tensors, "ledger").items()}
         counts = {"examples": state["examples"], "steps": state["ledger_steps"], "scored": state["scored"]}
         self.ledger = replace(self._empty_ledger(), **sums, **counts)  # type: ignore[arg-type]
