@@ -110,13 +110,14 @@ def test_a_stopped_run_whose_checkpoint_is_refused_stays_as_it_was(tmp_path, mon
     calls = count()
     with pytest.raises(Interrupted):
         train(spec(), stripes(), tmp_path / "run", stop=lambda: 15 if next(calls) == 12 else None)
-    with (tmp_path / "run" / "metrics.jsonl").open("a") as later:  # an epoch after the checkpoint, as a kill leaves it
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    with metrics.open("a") as later:  # an epoch after the checkpoint, as a kill leaves it
         later.write("{}\n")
-    before = contents(tmp_path / "run")
+    before = metrics.read_bytes()
     monkeypatch.setattr(loop, "restore", refused)
     with pytest.raises(InputError, match="optimiser remembers"):
         resume(tmp_path / "run", stripes())
-    assert contents(tmp_path / "run") == before
+    assert metrics.read_bytes() == before
 
 
 def test_a_second_process_is_refused(tmp_path):
