@@ -361,7 +361,7 @@ FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "maths/products.py",
         "linear(g.t(), x.t()) if for_W",
         "linear(g.t().flip(1), x.t()) if for_W",
-        ("maths/test_products.py::test_the_value_and_its_gradients_are_torch_s[True]",),
+        ("maths/test_products.py::test_the_value_and_its_gradients_are_torch_s",),
     ),
     "dropout that leaves the mean smaller": (
         "model/networks/dropout.py",

@@ -5,9 +5,7 @@ For float32 torch asks MKL, which runs at half speed on processors of other make
 
 from __future__ import annotations
 
-import platform
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,10 +29,8 @@ def quick(dtype: torch.dtype, device: torch.device) -> bool:
 @cache
 def favoured() -> bool:
     """Whether the processor is one that MKL is made for, or torch has another library."""
-    if not torch.backends.mkl.is_available():
-        return True
-    told = Path("/proc/cpuinfo")
-    return "AuthenticAMD" not in (told.read_text() if told.exists() else platform.processor())
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return not torch.backends.mkl.is_available() or "AMD" not in known.get("cpu_name", "")
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:

@@ -75,7 +75,12 @@ CAUSES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "over-fitting": (
         "The bound on the training split still rises while the bound on held-out examples falls.",
-        ("stop early: -s training.patience=10", "use more data or fresh binarisation", "use a smaller network"),
+        (
+            "stop early: -s training.patience=10",
+            "hide a tenth of the units of an MLP: -s encoder.dropout=0.1",
+            "use more data or fresh binarisation",
+            "use a smaller network",
+        ),
     ),
     "below-baseline": (
         "The model describes held-out examples worse than the independent marginals of the data would.",

@@ -17,6 +17,7 @@ class Dropout(nn.Module):
     *Shapes*: any. *Units and sign*: ``share`` of the values, no unit. *Neutral setting*: ``share=0``, and evaluation.
     *Source*: Srivastava et al. 2014 (JMLR 15), section 4.
 
+    >>> import torch
     >>> Dropout(0.5).eval()(torch.ones(2))
     tensor([1., 1.])
     """

@@ -15,6 +15,7 @@ class Linear(nn.Linear):
     *Shapes*: (..., inputs) -> (..., outputs). *Units and sign*: none. *Neutral setting*: none.
     *Source*: none is needed.
 
+    >>> import torch
     >>> Linear(3, 2)(torch.ones(4, 3)).shape
     torch.Size([4, 2])
     """
