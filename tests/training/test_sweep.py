@@ -65,6 +65,8 @@ CASES = {
     "deep-tanh": {"encoder": {"hidden": [16, 8], "activation": "tanh"}},
     "mixture": {"prior": {"name": "mixture"}},
     "corrupted": {"corruption": {"name": "masking"}},
+    "noisy": {"corruption": {"name": "gaussian"}},
+    "dropout": {"encoder": {"hidden": [16], "dropout": 0.2}},
     "adamw": {"training": {"epochs": 2, "optimiser": "adamw", "weight_decay": 0.1, "decay": "cosine"}},
     "adam-decay-mixture": {"prior": {"name": "mixture"}, "training": {"epochs": 2, "weight_decay": 0.1}},
     "sgd": {"training": {"epochs": 2, "optimiser": "sgd"}},
