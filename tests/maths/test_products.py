@@ -41,10 +41,8 @@ def test_the_value_and_its_gradients_are_torch_s(bias, asked):
     tensors = given(bias=bias)
     mine, its = linear(*tensors), F.linear(*tensors)
     torch.testing.assert_close(mine, its, rtol=1e-4, atol=1e-4)
-    for weights in (
-        torch.randn(ROWS, OUT),
-        torch.ones(()).expand(ROWS, OUT),
-    ):  # a sum's gradient is one number, expanded
+    of_a_sum = torch.ones(()).expand(ROWS, OUT)  # one number, expanded
+    for weights in (torch.randn(ROWS, OUT), of_a_sum):
         found = torch.autograd.grad(mine, tensors, weights, retain_graph=True)
         truth = torch.autograd.grad(its, tensors, weights, retain_graph=True)
         for a, b in zip(found, truth, strict=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
-from contextvars import ContextVar
 from itertools import count
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 
 from lowerbound import data as data_floor
 from lowerbound.errors import InputError, Interrupted, NonFiniteError
-from lowerbound.maths import tracing
+from lowerbound.maths.tracing import spelt_out
 from lowerbound.training.compiled import find_compiler
 from lowerbound.training.load import load
 from lowerbound.training.loop import resume as resume_run
@@ -243,14 +242,14 @@ compiler = pytest.mark.skipif(not find_compiler(), reason="no C++ compiler")
 @pytest.mark.parametrize("case", COMPILED)
 def test_a_compiled_sweep_is_the_eager_one_up_to_rounding(tmp_path, monkeypatch, case):
     taken = []
-    monkeypatch.setattr(tracing, "_SPELT_OUT", ContextVar("always", default=True))  # eager code draws as a graph does
     own = CompiledSweep._block
     monkeypatch.setattr(CompiledSweep, "_block", lambda self, i: taken.append((len(self.waiting), i)) or own(self, i))
     settings = spec(**merge({"training": {"epochs": 4, **DOUBLE}}, COMPILED[case]))
-    runs = [
-        sweep(Spec.of(merge(settings.settings(), {"training": {"compile": how}})), BETAS, fresh(), tmp_path / how)
-        for how in ("on", "off")
-    ]
+    with spelt_out():  # eager code draws as a graph does
+        runs = [
+            sweep(Spec.of(merge(settings.settings(), {"training": {"compile": how}})), BETAS, fresh(), tmp_path / how)
+            for how in ("on", "off")
+        ]
     assert {i for _, i in taken} == {0, 1, 2}
     assert max(n for n, _ in taken) > 1, "blocks of several steps"
     for mine, theirs in zip(*runs, strict=True):

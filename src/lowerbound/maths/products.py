@@ -72,8 +72,9 @@ def linear(x: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
             [4.]])
     """
     large = x.dim() == 2 and x.numel() * len(W) >= WORTH and quick(x.dtype, x.device) and W.dtype == x.dtype
-    watched = is_spelt_out() or torch.is_autocast_enabled("cpu") or torch._C._are_functorch_transforms_active()
-    if not large or favoured() or watched:
+    if not large or favoured() or is_spelt_out():
+        return F.linear(x, W, b)
+    if torch.is_autocast_enabled("cpu") or torch._C._are_functorch_transforms_active():
         return F.linear(x, W, b)
     return Affine.apply(x, W, b)  # type: ignore[no-any-return]
 
