@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 FAULTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
+    "logits of a class centred and not spread": (
+        "model/posteriors/class_and_style.py",
+        "        return self.spread * norm\n",
+        "        return norm\n",
+        ("model/test_class_and_style.py::test_logits_of_a_batch_have_mean_0_and_the_deviation_asked_for",),
+    ),
     "log N of the wrong N in the aggregate posterior": (
         "maths/surgery.py",
         "return own, total - math.log(n), others",

@@ -579,6 +579,9 @@ def test_contraction_refuses_batch_normalisation():
     m.encoder = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.BatchNorm1d(4))
     with pytest.raises(InputError, match="mixes examples"):
         build("contractive").refuse(m)
+    m = model(posterior={"name": "class-and-style", "spread": 4.0}, prior={"name": "class-and-style"})
+    with pytest.raises(InputError, match="mixes examples"):
+        build("contractive").refuse(m)
 
 
 # --- l1, contraction, labels ----------------------------------------------------------------------------------------

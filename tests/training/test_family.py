@@ -31,6 +31,9 @@ MEMBERS = {
     | BOTH
     | {"regulariser": {"name": "adversary", "hidden": [8]}, "supervision": {"name": "classify"}}
     | {"training": {"epochs": 3, "batch": 32, "labelled": 20}},
+    "classes kept apart": PLAIN
+    | {"posterior": {"name": "class-and-style", "spread": 4.0}, "prior": {"name": "class-and-style"}}
+    | {"regulariser": {"name": "adversary", "hidden": [8]}},
     "a critic": {"regulariser": {"name": "critic", "hidden": [8]}},
     "a multiplier": {"objective": {"name": "geco"}},
     "importance weights": {"bound": {"name": "iwae", "k": 3, "gradient": "dreg"}},
@@ -46,7 +49,7 @@ MEMBERS = {
     "pseudo-examples": {"prior": {"name": "vampprior", "components": 4}},
     "categories": {"posterior": {"name": "categorical"}, "prior": {"name": "categorical"}},
 }
-UNBOUNDED = {"an autoencoder", "an adversary", "two adversaries and labels"}
+UNBOUNDED = {"an autoencoder", "an adversary", "two adversaries and labels", "classes kept apart"}
 UNBOUNDED |= {"Monte Carlo EM", "a GAN", "a Wasserstein GAN"}
 
 

@@ -54,9 +54,9 @@ class Contractive(Regulariser):
             what = "there is no code" if model.encoder is None else "a sequence has symbols, or an end"
             what = f"{what}, and so no derivative of the code by x"
             raise InputError(what, where="contractive", mend="use it for a code of examples of one length")
-        if any(isinstance(layer, _BatchNorm) for layer in model.encoder.modules()):
+        if any(isinstance(layer, _BatchNorm) for part in (model.encoder, model.posterior) for layer in part.modules()):
             what = "batch normalisation mixes examples, so that no example has a Jacobian of its own"
-            raise InputError(what, where="contractive", mend="use an encoder without it")
+            raise InputError(what, where="contractive", mend="use an encoder and a posterior without it")
 
     def squared_norm(self, model: Any, batch: Batch) -> Tensor:
         """The squared norm of d mean / dx, exact or estimated, for each example: (batch,)."""
