@@ -27,7 +27,7 @@ def test_it_is_a_softmax_beside_numbers_of_style():
 
 
 def test_a_class_that_takes_all_has_no_gradient_and_a_spread_one_takes_not_all():
-    for spread, moved in ((None, False), (4.0, True)):
+    for spread, moved in ((0.0, False), (4.0, True)):
         q = taken(spread)
         y = q(X).mean[:, :4]
         y.square().sum().backward()

@@ -29,7 +29,7 @@ class ClassAndStyle(Posterior):
     variance afterwards.
 
     *Shapes*: (batch, features) -> code (classes + latent,). *Units and sign*: none; there is no density and no bound.
-    *Neutral setting*: ``spread=None``. *Source*: Makhzani et al. 2015 (1511.05644), sections 5 to 7, figures 6 and 8;
+    *Neutral setting*: ``spread=0``. *Source*: Makhzani et al. 2015 (1511.05644), sections 5 to 7, figures 6 and 8;
     ``spread``: Ioffe & Szegedy 2015 (1502.03167), algorithm 1, without its scale and shift.
 
     >>> ClassAndStyle(500, 2)(torch.zeros(3, 500)).mean.shape
@@ -46,14 +46,14 @@ class ClassAndStyle(Posterior):
         *,
         classes: Annotated[int, Field(ge=2)] = 10,
         plane: bool = False,
-        spread: Annotated[float, Field(gt=0)] | None = None,
+        spread: Annotated[float, Field(ge=0)] = 0.0,
     ) -> None:
         super().__init__(features, latent)
         self.classes, self.spread = classes, spread
         self.width = classes + latent
         self.represented = latent if plane else self.width
         self.head = initialised(Linear(features, self.width), None)
-        self.norm = None if spread is None else nn.BatchNorm1d(classes, affine=False)
+        self.norm = nn.BatchNorm1d(classes, affine=False) if spread else None
         self.heads = nn.Linear(classes, latent, bias=False) if plane else None
         if self.heads is not None:
             nn.init.normal_(self.heads.weight, std=4.0)
@@ -64,7 +64,7 @@ class ClassAndStyle(Posterior):
 
     def _spread(self, logits: Tensor) -> Tensor:
         """Logits (batch, classes) of mean 0 and deviation ``spread`` over the batch; one example: by running ones."""
-        if self.norm is None or self.spread is None:
+        if self.norm is None:
             return logits
         alone = self.training and len(logits) < 2
         norm = F.batch_norm(logits, self.norm.running_mean, self.norm.running_var) if alone else self.norm(logits)
